@@ -1,0 +1,231 @@
+//! Operations on kernel objects (docs/abi.md section 7).
+//!
+//! An operation is a *call* on the object's capability with protocol
+//! [`crate::tag::protocol::KOBJECT`]. Word 0 is the operation below; words 1.. are its
+//! arguments as listed; capability arguments are items. Results are the words
+//! of the answer. High byte: the kind of the object, so that an operation sent
+//! to the wrong object is `NoSys` and never something else.
+
+/// Operations of a factory.
+pub mod factory {
+    /// Create an object: w1 kind, w2 empty slot for it (in the caller's task),
+    /// w3.. as the kind says. Needs S.
+    ///
+    /// - `Factory`: w3 quota in bytes, charged to this factory.
+    /// - `Task`: w3 capability slots, rounded up to 128.
+    /// - `Thread`: w3 priority, at most the creator's own.
+    /// - `Gate`: without items unbound; with an item (a thread, S needed): w3 label.
+    /// - `Memory`: w3 bytes, a multiple of 4096; physically contiguous, zeroed.
+    /// - `Notification`: nothing more.
+    /// - `IoPort`: w3 first port, w4 number of ports; item 0 an `IoPort` (W
+    ///   needed) that covers them.
+    pub const CREATE: u64 = 0x101;
+    /// w0 quota, w1 bytes charged, w2 free bytes of the machine's memory,
+    /// w3 bytes of the machine's memory. Needs R.
+    pub const INFO: u64 = 0x102;
+}
+
+/// Operations of a task.
+pub mod task {
+    /// Map item 0 (memory): w1 address, w2 offset in the memory, w3 bytes, w4
+    /// rights (R, W, X; W and X exclude each other). Needs W on the task. The
+    /// range must be unmapped.
+    pub const MAP: u64 = 0x201;
+    /// Unmap w1 address, w2 bytes: whole mappings that lie in the range.
+    /// w0: bytes unmapped. Needs W.
+    pub const UNMAP: u64 = 0x202;
+    /// Derive inside this task: w1 source slot, w2 empty slot, w3 rights mask.
+    /// Needs W.
+    pub const DERIVE: u64 = 0x203;
+    /// Put a capability of the *caller* into this task: item 0 with its rights
+    /// mask (GRANT needed when this is another task), w1 empty slot. Needs W.
+    pub const DELEGATE: u64 = 0x204;
+    /// Delete the capability in slot w1 of this task; with w2 = 1 also the
+    /// object, for everybody (the slot's capability needs D). Needs W.
+    pub const DELETE: u64 = 0x205;
+    /// Describe up to 15 used slots from w1 on: w0 number n, then n times four
+    /// words: slot | kind << 32 | rights << 40, object id, two details by kind
+    /// (a gate: label and bound thread's id; memory: bytes and physical
+    /// address or 0; ...). Needs R.
+    pub const LIST: u64 = 0x206;
+    /// w1-w4 a name (32 bytes, NUL-padded UTF-8), w5 build id, w6 load base:
+    /// what crash reports call the program. Needs W.
+    pub const SET_NAME: u64 = 0x207;
+    /// w0 slots in use, w1 slots, w2 bytes mapped, w3 threads, w4.. name.
+    /// Needs R.
+    pub const INFO: u64 = 0x208;
+}
+
+/// Operations of a thread. They act on its home activation.
+pub mod thread {
+    /// Bind the new thread to item 0, a task (W needed there): allocates the
+    /// UTCB. w0: the UTCB's address. Needs W.
+    pub const BIND: u64 = 0x301;
+    /// Start: w1 instruction pointer, w2 stack pointer, w3 and w4 the values
+    /// of rdi and rsi. Needs W.
+    pub const START: u64 = 0x302;
+    /// Stop: an IPC under way is cancelled; runs again with RESUME. Needs W.
+    pub const STOP: u64 = 0x303;
+    /// Let a stopped thread go on where it stopped. Needs W.
+    pub const RESUME: u64 = 0x304;
+    /// Item 0, a gate: told when the thread ends (protocol EXIT). Without an
+    /// item: nobody is told. Needs W.
+    pub const SET_EXIT_GATE: u64 = 0x305;
+    /// w0 state (see [`ThreadState`]), w1 priority, w2 CPU time in
+    /// nanoseconds, w3 id, w4 last reason, w5 last address. Needs R.
+    pub const INFO: u64 = 0x306;
+    /// Cancel the IPC or sleep in which the thread waits. Needs W.
+    pub const CANCEL: u64 = 0x307;
+
+    /// States of a thread in INFO.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[repr(u64)]
+    pub enum ThreadState {
+        /// Created, never started.
+        New = 0,
+        /// Runs or waits for its turn.
+        Ready = 1,
+        /// Waits for a receiver.
+        Sending = 2,
+        /// Waits for a message.
+        Receiving = 3,
+        /// Waits for an answer.
+        Calling = 4,
+        /// Asleep.
+        Sleeping = 5,
+        /// Stopped by STOP.
+        Stopped = 6,
+        /// Stopped by a fault that nobody handled.
+        Faulted = 7,
+        /// Has exited.
+        Exited = 8,
+    }
+
+    impl ThreadState {
+        /// The state with this number.
+        #[must_use]
+        pub const fn decode(number: u64) -> Option<Self> {
+            Some(match number {
+                0 => Self::New,
+                1 => Self::Ready,
+                2 => Self::Sending,
+                3 => Self::Receiving,
+                4 => Self::Calling,
+                5 => Self::Sleeping,
+                6 => Self::Stopped,
+                7 => Self::Faulted,
+                8 => Self::Exited,
+                _ => return None,
+            })
+        }
+    }
+}
+
+/// Operations of a gate; all need SERVER, else the message is forwarded.
+pub mod gate {
+    /// Bind to item 0, a thread (S needed there): w1 label, low two bits 0.
+    /// Needs S.
+    pub const BIND: u64 = 0x401;
+    /// Unbind: later messages wait. Needs S.
+    pub const UNBIND: u64 = 0x402;
+    /// w0 label, w1 1 if bound.
+    pub const INFO: u64 = 0x403;
+}
+
+/// Operations of memory.
+pub mod memory {
+    /// w0 bytes, w1 mappings. Needs R.
+    pub const INFO: u64 = 0x501;
+    /// w0 physical address. Needs PHYS.
+    pub const PHYS: u64 = 0x502;
+}
+
+/// Operations of a notification.
+pub mod notification {
+    /// Set the bits w1 and wake the bound thread if it waits. Needs W.
+    pub const SIGNAL: u64 = 0x601;
+    /// Bind to item 0, a thread (S needed there); without an item unbind.
+    /// A thread has one bound notification. Needs S.
+    pub const BIND: u64 = 0x602;
+    /// Take and clear the bits: w0. Needs R.
+    pub const POLL: u64 = 0x603;
+}
+
+/// Operations of an interrupt.
+pub mod irq {
+    /// Signal item 0, a notification (W needed there), with the bits w1;
+    /// without an item unbind. Unmasks. Needs S.
+    pub const BIND: u64 = 0x701;
+    /// The last interrupt is served: let the next one come. Needs W.
+    pub const ACK: u64 = 0x702;
+    /// w1 = 1 masks, 0 unmasks. Needs W.
+    pub const MASK: u64 = 0x703;
+}
+
+/// Operations of a range of I/O ports.
+pub mod io_port {
+    /// Read port w1, w2 bytes wide (1, 2 or 4): w0. Needs R.
+    pub const IN: u64 = 0x801;
+    /// Write w3 to port w1, w2 bytes wide. Needs W.
+    pub const OUT: u64 = 0x802;
+    /// Write w2 bytes (at most 472), packed little-endian from word 4 on, to
+    /// the 8-bit port w1. Needs W.
+    pub const OUT_BYTES: u64 = 0x803;
+    /// w0 first port, w1 number of ports. Needs R.
+    pub const INFO: u64 = 0x804;
+}
+
+/// Operations of a scheduler.
+pub mod scheduler {
+    /// Set the priority of item 0, a thread (W needed there), to w1, at most
+    /// the scheduler's maximum. Needs W.
+    pub const SET_PRIORITY: u64 = 0x901;
+    /// w0 nanoseconds since boot, w1 of them idle, w2 thread switches. Needs R.
+    pub const INFO: u64 = 0x902;
+}
+
+/// Operations of the log.
+pub mod log {
+    /// Write w1 bytes (at most 488), packed little-endian from word 2 on.
+    /// Needs W.
+    pub const WRITE: u64 = 0xa01;
+}
+
+/// Why a thread ended, in word 0 of an EXIT message and in thread INFO. The
+/// message: w0 reason, w1 detail (exit code, or the faulting address),
+/// w2 instruction pointer, w3 error code of the CPU.
+pub mod reason {
+    /// Nothing yet.
+    pub const NONE: u64 = 0;
+    /// The thread called exit; the detail is the code.
+    pub const EXIT: u64 = 1;
+    /// The task or thread was destroyed.
+    pub const KILLED: u64 = 2;
+    /// A CPU exception nobody handled: `EXCEPTION + vector` (14 a page fault).
+    pub const EXCEPTION: u64 = 0x100;
+
+    /// The reason in words, for messages to people.
+    #[must_use]
+    pub const fn name(reason: u64) -> &'static str {
+        match reason {
+            NONE => "none",
+            EXIT => "exit",
+            KILLED => "killed",
+            0x100 => "divide error",
+            0x101 => "debug exception",
+            0x103 => "breakpoint",
+            0x104 => "overflow",
+            0x105 => "bound range exceeded",
+            0x106 => "invalid instruction",
+            0x107 => "floating point not enabled",
+            0x10b => "segment not present",
+            0x10c => "stack fault",
+            0x10d => "general protection fault",
+            0x10e => "page fault",
+            0x110 => "floating point error",
+            0x111 => "alignment check",
+            0x113 => "SIMD floating point error",
+            _ => "exception",
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The message tag (docs/abi.md section 3), laid out as L4Re's `l4_msgtag_t`:
+//! bits 0-5 words, bits 6-11 capability items, bits 12-15 flags, bits 16-63
+//! the protocol, signed.
+
+/// Most message words, the four in registers included.
+pub const MAX_WORDS: usize = 63;
+/// Most capability items of one message.
+pub const MAX_ITEMS: usize = 8;
+
+/// Protocols that the kernel itself speaks. User protocols are positive.
+pub mod protocol {
+    /// Operations on kernel objects (L4Re: `L4_PROTO_KOBJECT`).
+    pub const KOBJECT: i64 = -10;
+    /// The kernel reports a fault of a thread to its fault gate.
+    pub const FAULT: i64 = -5;
+    /// The kernel reports the end of a thread to its exit gate.
+    pub const EXIT: i64 = -9;
+}
+
+/// Describes a message: protocol, number of words, number of items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tag(u64);
+
+impl Tag {
+    /// A tag for `words` words and no items.
+    ///
+    /// # Panics
+    /// If `words` is over [`MAX_WORDS`] (at compile time in constants).
+    #[must_use]
+    pub const fn new(protocol: i64, words: usize) -> Self {
+        assert!(words <= MAX_WORDS);
+        Self((protocol as u64) << 16 | words as u64)
+    }
+
+    /// The same tag with `items` capability items.
+    ///
+    /// # Panics
+    /// If `items` is over [`MAX_ITEMS`].
+    #[must_use]
+    pub const fn with_items(self, items: usize) -> Self {
+        assert!(items <= MAX_ITEMS);
+        Self(self.0 & !(0x3f << 6) | (items as u64) << 6)
+    }
+
+    /// The tag in a register; whether it is well-formed is for the receiver of
+    /// the register to check ([`Tag::is_valid`]).
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The bits as they travel in `rsi`.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// Number of message words, 0 to 63.
+    #[must_use]
+    pub const fn words(self) -> usize {
+        (self.0 & 0x3f) as usize
+    }
+
+    /// Number of capability items as written (a valid tag has at most
+    /// [`MAX_ITEMS`]).
+    #[must_use]
+    pub const fn items(self) -> usize {
+        (self.0 >> 6 & 0x3f) as usize
+    }
+
+    /// The protocol, 48 bits, signed.
+    #[must_use]
+    pub const fn protocol(self) -> i64 {
+        (self.0 as i64) >> 16
+    }
+
+    /// Whether the kernel accepts it: at most [`MAX_ITEMS`] items, no flags
+    /// (none is defined yet).
+    #[must_use]
+    pub const fn is_valid(self) -> bool {
+        self.items() <= MAX_ITEMS && self.0 & 0xf000 == 0
+    }
+}

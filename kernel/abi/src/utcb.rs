@@ -1,0 +1,47 @@
+//! Layout of the UTCB (docs/abi.md section 6): one page per thread that kernel
+//! and user share. All offsets count 8-byte words.
+//!
+//! Words 0-3 of a message travel in registers, so the first four words of the
+//! page are free for the thread: the kernel writes [`SELF`] once, at bind, and
+//! never touches [`TLS`] and [`USER`].
+
+/// The address of this UTCB in its task, written by the kernel at bind. The
+/// initial FS base points here, so `mov rax, fs:[0]` finds the UTCB.
+pub const SELF: usize = 0;
+/// For the runtime: its thread-local storage.
+pub const TLS: usize = 1;
+/// For the runtime.
+pub const USER: usize = 2;
+
+/// Message word `n`, 4 <= n < 63, is UTCB word `n`.
+pub const FIRST_WORD: usize = 4;
+/// Number of message words (one past the last one).
+pub const WORDS: usize = 63;
+
+/// Capability items to send: item `i` is the two words at `ITEMS + 2 * i`,
+/// first the slot, then the rights mask (bits 0-7) and [`ITEM_MOVE`].
+pub const ITEMS: usize = 64;
+/// In the second word of an item: the sender's capability is deleted when the
+/// item is delivered.
+pub const ITEM_MOVE: u64 = 1 << 8;
+/// Receive windows: word `WINDOWS + i` is the empty slot that item `i` of a
+/// received message goes to; 0 ends the list.
+pub const WINDOWS: usize = 80;
+/// What arrived: word `RECEIVED + i` is slot | rights << 32 | kind << 40 of
+/// item `i`, written by the kernel with each delivered item.
+pub const RECEIVED: usize = 88;
+
+/// Slot of the saved right to answer, for `IpcFlags::SAVED`.
+pub const REPLY_HANDLE: usize = 96;
+/// Slot of the only source to receive from, for `IpcFlags::CLOSED`.
+pub const RECEIVE_SOURCE: usize = 97;
+/// Absolute send deadline in nanoseconds since boot.
+pub const SEND_DEADLINE: usize = 98;
+/// Absolute receive deadline in nanoseconds since boot.
+pub const RECEIVE_DEADLINE: usize = 99;
+
+/// First word that neither this ABI nor the kernel ever uses: from here to the
+/// end of the page the UTCB belongs to the runtime.
+pub const RUNTIME: usize = 128;
+/// Number of words of the page.
+pub const SIZE: usize = 512;

@@ -1,0 +1,28 @@
+//! Object memory of the kernel: contiguous tables that grow page by page, and
+//! arenas with generational references on top of them.
+//!
+//! This is the one room besides `kernel/machine` that may contain `unsafe`. It
+//! must never allocate, never know what an object means, and never hand out a
+//! reference to an object that has been removed: a stale [`Ref`] finds nothing.
+//!
+//! The contract with the machine layer is two tokens, [`Region`] and [`Page`],
+//! whose unsafe constructors say what must hold; everything else here is safe
+//! to call.
+#![no_std]
+#![warn(missing_docs)]
+
+mod arena;
+#[cfg(any(test, feature = "host"))]
+pub mod host;
+mod region;
+mod table;
+
+pub use arena::{Arena, Ref};
+pub use region::{PAGE, Page, Region};
+pub use table::Table;
+
+#[cfg(any(test, feature = "host"))]
+extern crate std;
+
+#[cfg(test)]
+mod tests;

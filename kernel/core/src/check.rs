@@ -1,0 +1,252 @@
+//! Invariants of the whole kernel state, for tests on the host: what must hold
+//! after every operation, whatever user programs do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::vec::Vec;
+
+use postern_abi::PAGE;
+use postern_abi::rights::Kind;
+
+use crate::Kernel;
+use crate::cap::{Node, NodeId, SlotId, Target};
+use crate::object::thread::{Queue, State};
+use crate::sim::Sim;
+
+impl Kernel<Sim> {
+    /// Checks every invariant.
+    ///
+    /// # Panics
+    /// With a description, if one is broken.
+    pub fn check(&mut self) {
+        self.check_capabilities();
+        self.check_threads();
+        self.check_quotas();
+        self.check_frames();
+        self.check_mappings();
+    }
+
+    /// Counts of capabilities are right, and rights only shrink downwards.
+    fn check_capabilities(&mut self) {
+        let mut counts: HashMap<(u8, u32, u32), u32> = HashMap::new();
+        let tasks: Vec<_> = self.tasks.refs().collect();
+        let mut seen: BTreeSet<NodeId> = BTreeSet::new();
+        for task in &tasks {
+            let table = &self.tasks.get(*task).expect("live").table;
+            let used = table.iter().filter(|slot| !slot.is_empty()).count();
+            assert_eq!(used, self.tasks.get(*task).expect("live").slots_used as usize);
+            for slot in 0..table.len() as u32 {
+                let id = SlotId::new(task.index(), slot);
+                let found = *self.slot(id).expect("in the table");
+                let Some(target) = found.target() else {
+                    assert!(found.links.is_alone(), "an empty slot is linked");
+                    continue;
+                };
+                *counts.entry((target.kind as u8, target.index, target.generation)).or_default() += 1;
+                let mut child = found.links.first_child();
+                while let Some(node) = child {
+                    assert!(seen.insert(node), "{node:?} has two parents");
+                    child = self.check_child(node, target, found.rights());
+                }
+            }
+        }
+        for kind in [Kind::Factory, Kind::Task, Kind::Thread, Kind::Gate, Kind::Memory, Kind::Notification, Kind::IoPort] {
+            for target in self.all(kind) {
+                let counted =
+                    counts.get(&(kind as u8, target.index, target.generation)).copied().unwrap_or(0);
+                let header = self.header(target).expect("live");
+                assert_eq!(header.capabilities, counted, "capabilities of {target:?}");
+            }
+        }
+    }
+
+    /// Checks a child against its parent; returns its next sibling.
+    fn check_child(
+        &mut self,
+        node: NodeId,
+        parent: Target,
+        rights: postern_abi::Rights,
+    ) -> Option<NodeId> {
+        let (links, target, held) = match node.node() {
+            Node::Slot(id) => {
+                let slot = self.slot(id).expect("a child exists");
+                (slot.links, slot.target(), slot.rights())
+            }
+            Node::Mapping(index) => {
+                let mapping = self.mappings.nth(index).expect("a child exists");
+                let target = Target::new(Kind::Memory, mapping.memory);
+                (mapping.links, Some(target), mapping.rights)
+            }
+        };
+        assert_eq!(target, Some(parent), "a child names another object than its parent");
+        assert!(rights.contains(held), "{held:?} grew out of {rights:?}");
+        links.next_sibling()
+    }
+
+    /// References to all objects of a kind.
+    fn all(&self, kind: Kind) -> Vec<Target> {
+        fn targets<T>(arena: &postern_arena::Arena<T>, kind: Kind) -> Vec<Target> {
+            arena.refs().map(|reference| Target::new(kind, reference)).collect()
+        }
+        match kind {
+            Kind::Factory => targets(&self.factories, kind),
+            Kind::Task => targets(&self.tasks, kind),
+            Kind::Thread => targets(&self.threads, kind),
+            Kind::Gate => targets(&self.gates, kind),
+            Kind::Memory => targets(&self.memories, kind),
+            Kind::Notification => targets(&self.notifications, kind),
+            Kind::IoPort => targets(&self.ports, kind),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Every thread is where its state says, and no waiting one is forgotten.
+    fn check_threads(&mut self) {
+        let refs: Vec<_> = self.threads.refs().collect();
+        let mut queued: BTreeMap<u32, usize> = BTreeMap::new();
+        for gate in self.gates.refs().collect::<Vec<_>>() {
+            let queue = self.gates.get(gate).expect("live").waiting;
+            let mut at = queue.first();
+            while let Some(index) = at {
+                let thread = self.threads.nth(index).expect("a queued thread exists");
+                assert!(matches!(thread.queue, Queue::Gate(it) if it == gate));
+                assert!(self.gates.get(gate).expect("live").target.is_none() || !thread.is_alive() );
+                *queued.entry(index).or_default() += 1;
+                at = queue.after(&mut self.threads, index);
+            }
+        }
+        for receiver in &refs {
+            let queue = self.threads.get(*receiver).expect("live").senders;
+            let mut at = queue.first();
+            while let Some(index) = at {
+                let thread = self.threads.nth(index).expect("a queued thread exists");
+                assert!(matches!(thread.queue, Queue::Thread(it) if it == *receiver));
+                assert!(thread.message.is_some(), "a sender without a message");
+                *queued.entry(index).or_default() += 1;
+                at = queue.after(&mut self.threads, index);
+            }
+        }
+        for reference in &refs {
+            let thread = self.threads.get(*reference).expect("live");
+            let in_queue = queued.get(&reference.index()).copied().unwrap_or(0);
+            assert!(in_queue <= 1, "a thread in two queues");
+            match thread.state {
+                State::Ready => {
+                    let runs = self.current == Some(*reference) || self.handoff == Some(*reference);
+                    let ready = matches!(thread.queue, Queue::Ready);
+                    assert!(runs != ready, "{reference:?} ready: runs {runs}, queued {ready}");
+                }
+                State::Sending => assert_eq!(in_queue, 1, "a forgotten sender"),
+                State::Receiving => {
+                    assert!(matches!(thread.queue, Queue::None));
+                    if matches!(thread.source, crate::object::thread::Source::Open) {
+                        assert!(thread.senders.is_empty(), "a receiver that overlooks a sender");
+                    }
+                }
+                State::Calling => {
+                    let held = refs.iter().any(|other| {
+                        let caller = self.threads.get(*other).expect("live").caller;
+                        caller.is_some_and(|it| it.thread == *reference && it.number == thread.call_number)
+                    });
+                    assert!(held || self.is_saved(*reference), "nobody can answer {reference:?}");
+                }
+                State::Sleeping => assert!(thread.timeout.is_some(), "sleeps for ever"),
+                _ => assert!(self.current != Some(*reference)),
+            }
+            let own = thread.priority;
+            assert!(thread.effective >= own, "runs below its own priority");
+            if thread.caller.is_none() {
+                assert_eq!(thread.effective, own, "a lent priority that was not given back");
+            }
+        }
+    }
+
+    /// Whether the right to answer a thread's call is in some slot.
+    fn is_saved(&self, caller: postern_arena::Ref<crate::object::Thread<Sim>>) -> bool {
+        let number = self.threads.get(caller).map(|thread| thread.call_number);
+        self.tasks.refs().any(|task| {
+            let table = &self.tasks.get(task).expect("live").table;
+            table.iter().filter_map(|slot| slot.target()).any(|target| {
+                target.kind == Kind::Reply
+                    && target.reference() == caller
+                    && Some(target.extra) == number
+            })
+        })
+    }
+
+    /// Every factory is charged exactly what its objects cost.
+    fn check_quotas(&mut self) {
+        let mut charged: HashMap<u32, u64> = HashMap::new();
+        for kind in Kind::ALL {
+            for target in self.all(kind) {
+                let header = self.header(target).expect("live");
+                let mut bytes = header.charge;
+                if kind == Kind::Task {
+                    bytes += self.tasks.get(target.reference()).expect("live").page_tables;
+                }
+                *charged.entry(header.factory.index()).or_default() += bytes;
+            }
+        }
+        for mapping in self.mappings.refs() {
+            let task = self.mappings.get(mapping).expect("live").task;
+            let factory = self.tasks.get(task).expect("a mapping has a task").header.factory;
+            *charged.entry(factory.index()).or_default() += crate::invoke::MAPPING_COST;
+        }
+        for factory in self.factories.refs() {
+            let found = self.factories.get(factory).expect("live");
+            let expected = charged.get(&factory.index()).copied().unwrap_or(0);
+            assert_eq!(found.used, expected, "what {factory:?} is charged");
+            assert!(found.used <= found.quota, "a quota is overdrawn");
+        }
+    }
+
+    /// Every page frame is free, or has an owner.
+    fn check_frames(&mut self) {
+        let memory: u64 = self
+            .memories
+            .refs()
+            .map(|memory| self.memories.get(memory).expect("live"))
+            .filter(|memory| memory.header.charge >= memory.frames.bytes())
+            .map(|memory| memory.frames.pages())
+            .sum();
+        assert_eq!(
+            self.frames.free_pages() + memory + self.machine.held,
+            self.frames.total_pages(),
+            "frames are lost or used twice"
+        );
+    }
+
+    /// The page tables show what the mapping records say, and nothing else.
+    fn check_mappings(&mut self) {
+        for task in self.tasks.refs() {
+            let task_ref = task;
+            let task = self.tasks.get(task).expect("live");
+            let Some(space) = task.space.as_ref().filter(|_| !task.header.dying) else { continue };
+            let busy = self.threads.refs().any(|thread| {
+                self.threads.get(thread).expect("live").work.is_some()
+            });
+            if busy || self.dying.is_some() {
+                continue;
+            }
+            let mut expected = BTreeMap::new();
+            for mapping in self.mappings.refs() {
+                let mapping = self.mappings.get(mapping).expect("live");
+                if mapping.task != task_ref {
+                    continue;
+                }
+                let memory = self.memories.get(mapping.memory).expect("mapped memory exists");
+                for page in 0..mapping.pages {
+                    let frame = memory.frames.first_page() + mapping.first + page;
+                    expected.insert(mapping.at / PAGE + page, frame);
+                }
+            }
+            let utcbs = postern_abi::address::UTCB_START / PAGE;
+            let found: BTreeMap<u64, u64> = space
+                .pages
+                .iter()
+                .filter(|(page, _)| **page < utcbs)
+                .map(|(page, (frame, _))| (*page, *frame))
+                .collect();
+            assert_eq!(found, expected, "page tables and records differ");
+        }
+    }
+}

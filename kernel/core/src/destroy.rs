@@ -1,0 +1,301 @@
+//! The end of objects: at once where that is a few steps, else taken apart
+//! step by step in [`Kernel::drain`], found by nobody meanwhile.
+
+use postern_abi::rights::Kind;
+use postern_abi::{ErrorCode, ErrorNumber, PAGE};
+use postern_arena::Ref;
+
+use crate::Kernel;
+use crate::cap::{SlotId, Target};
+use crate::ipc::AbortReason;
+use crate::machine::Machine;
+use crate::object::{Gate, Mapping, Memory, Task, Thread};
+
+/// Slots or records that one step of a destruction deals with.
+const STEP: usize = 64;
+
+impl<M: Machine> Kernel<M> {
+    /// Ends an object for everybody. Tasks and memory go on dying in
+    /// [`Kernel::drain`]; all else is gone on return.
+    pub(crate) fn destroy(&mut self, target: Target) {
+        match target.kind {
+            Kind::Thread => self.destroy_thread(target.reference()),
+            Kind::Gate => self.destroy_gate(target.reference()),
+            Kind::Task | Kind::Memory => {
+                let next = self.dying;
+                let Some(header) = self.header_mut(target) else { return };
+                if !header.dying {
+                    header.dying = true;
+                    header.next_dying = next;
+                    self.dying = Some(target);
+                }
+            }
+            Kind::Factory => {
+                if let Some(factory) = self.factories.get_mut(target.reference()) {
+                    factory.closed = true;
+                    factory.header.dying = true;
+                    // Lets it go at once if nothing is charged to it.
+                    self.refund(target.reference(), 0);
+                }
+            }
+            Kind::Notification => {
+                let Some(gone) = self.notifications.remove(target.reference()) else { return };
+                if let Some(thread) = gone.bound.and_then(|thread| self.threads.get_mut(thread)) {
+                    thread.notification = None;
+                }
+                self.refund(gone.header.factory, gone.header.charge);
+            }
+            Kind::IoPort => {
+                if let Some(gone) = self.ports.remove(target.reference()) {
+                    self.refund(gone.header.factory, gone.header.charge);
+                }
+            }
+            Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => {}
+        }
+    }
+
+    fn destroy_gate(&mut self, reference: Ref<Gate<M>>) {
+        while let Some(first) = self.gates.get(reference).and_then(|gate| gate.waiting.first()) {
+            let Some(thread) = self.threads.at(first) else { break };
+            self.interrupt_ipc(thread, ErrorCode::send(ErrorNumber::NotExistent));
+        }
+        if let Some(gone) = self.gates.remove(reference) {
+            self.refund(gone.header.factory, gone.header.charge);
+        }
+    }
+
+    /// Ends a thread in whatever state it is.
+    pub(crate) fn destroy_thread(&mut self, reference: Ref<Thread<M>>) {
+        let Some(thread) = self.threads.get_mut(reference) else { return };
+        if core::mem::replace(&mut thread.header.dying, true) {
+            return;
+        }
+        self.retire_thread(reference);
+        self.detach(reference);
+        let Some(mut thread) = self.threads.remove(reference) else { return };
+        if let Some(work) = thread.work.take() {
+            self.abandon(work);
+        }
+        if let Some(notification) =
+            thread.notification.and_then(|bound| self.notifications.get_mut(bound))
+        {
+            notification.bound = None;
+        }
+        let home = thread.task.and_then(|task| self.tasks.get_mut(task));
+        if let Some(task) = home {
+            task.thread_count -= 1;
+            if let Some(utcb) = thread.utcb.take() {
+                if let Some(space) = task.space.as_mut() {
+                    let at = crate::invoke::utcb_address(reference.index());
+                    self.machine.unmap(space, at, 1);
+                }
+                self.frames.give(self.machine.release_utcb(utcb));
+            }
+            // Unlink from the task's list of threads.
+            let (next, previous) = thread.of_task;
+            match previous.and_then(|index| self.threads.nth_mut(index)) {
+                Some(previous) => previous.of_task.0 = next,
+                None => task.threads = next,
+            }
+            if let Some(next) = next.and_then(|index| self.threads.nth_mut(index)) {
+                next.of_task.1 = previous;
+            }
+        }
+        self.refund(thread.header.factory, thread.header.charge);
+    }
+
+    /// Nobody may wait for this thread any more: those who do get `Aborted`,
+    /// and so does the one whose call it was handling.
+    pub(crate) fn retire_thread(&mut self, reference: Ref<Thread<M>>) {
+        self.drop_caller(reference, AbortReason::Died);
+        self.forget_answerer(reference);
+        while let Some(first) =
+            self.threads.get(reference).and_then(|thread| thread.senders.first())
+        {
+            let Some(sender) = self.threads.at(first) else { break };
+            self.interrupt_ipc(sender, ErrorCode::send(ErrorNumber::Aborted));
+        }
+    }
+
+    /// One bounded step of taking apart what is dying.
+    pub(crate) fn drain(&mut self) {
+        let Some(target) = self.dying else { return };
+        let next = self.header(target).and_then(|header| header.next_dying);
+        let done = match target.kind {
+            Kind::Memory => self.drain_memory(target.reference()),
+            _ => self.drain_task(target.reference()),
+        };
+        if done {
+            // Steps may have put others on the list: find this one's place.
+            self.unlist_dying(target, next);
+        }
+    }
+
+    fn unlist_dying(&mut self, target: Target, next: Option<Target>) {
+        if self.dying == Some(target) {
+            self.dying = next;
+            return;
+        }
+        let mut at = self.dying;
+        while let Some(header) = at.and_then(|at| self.header_mut(at)) {
+            if header.next_dying == Some(target) {
+                header.next_dying = next;
+                return;
+            }
+            at = header.next_dying;
+        }
+    }
+
+    fn drain_memory(&mut self, reference: Ref<Memory>) -> bool {
+        let Some(memory) = self.memories.get(reference) else { return true };
+        if let Some(mapping) = memory.mappings {
+            self.unmap_step(mapping);
+            return false;
+        }
+        if let Some(gone) = self.memories.remove(reference) {
+            self.frames.give(gone.frames);
+            self.refund(gone.header.factory, gone.header.charge);
+        }
+        true
+    }
+
+    /// Threads, slots, mappings, page tables, table pages, in this order.
+    fn drain_task(&mut self, reference: Ref<Task<M>>) -> bool {
+        let Some(task) = self.tasks.get_mut(reference) else { return true };
+        if let Some(index) = task.threads {
+            if let Some(thread) = self.threads.at(index) {
+                self.destroy_thread(thread);
+            }
+            return false;
+        }
+        if task.slots_used > 0 {
+            self.clear_some(reference);
+            return false;
+        }
+        if let Some(index) = task.mappings {
+            self.unmap_step(index);
+            return false;
+        }
+        if let Some(mut space) = task.space.take() {
+            // Nobody of this task runs any more, but its tables may still be
+            // loaded.
+            match self
+                .current
+                .and_then(|thread| self.threads.get(thread)?.task)
+                .and_then(|task| self.tasks.get(task)?.space.as_ref())
+            {
+                Some(other) => self.machine.activate(other),
+                None => self.machine.deactivate(),
+            }
+            for _ in 0..STEP {
+                match self.machine.dismantle(&mut space) {
+                    Some(frame) => self.frames.give(frame),
+                    None => return false,
+                }
+            }
+            if let Some(task) = self.tasks.get_mut(reference) {
+                task.space = Some(space);
+            }
+            return false;
+        }
+        let Some(task) = self.tasks.get_mut(reference) else { return true };
+        for _ in 0..STEP {
+            let Some(page) = task.table.shrink() else { break };
+            self.frames.give(self.machine.release_kernel_page(page));
+        }
+        if task.table.pages() > 0 {
+            return false;
+        }
+        if let Some(gone) = self.tasks.remove(reference) {
+            if let Ok(region) = gone.table.into_region() {
+                let area = crate::machine::Area::Capabilities(reference.index());
+                self.machine.release_region(area, region);
+            }
+            self.refund(gone.header.factory, gone.header.charge + gone.page_tables);
+        }
+        true
+    }
+
+    /// Clears some used slots of a dying task, from the end of its table, whose
+    /// pages then go.
+    fn clear_some(&mut self, reference: Ref<Task<M>>) {
+        let Some(task) = self.tasks.get(reference) else { return };
+        let mut looked = 0;
+        let mut cleared = 0;
+        let last = task.table.len();
+        for slot in (0..last).rev() {
+            let used = self
+                .tasks
+                .get(reference)
+                .is_some_and(|task| task.table.get(slot).is_some_and(|slot| !slot.is_empty()));
+            if used {
+                self.clear(SlotId::new(reference.index(), slot as u32));
+                cleared += 1;
+            }
+            looked += 1;
+            if cleared == STEP || looked == 16 * STEP {
+                break;
+            }
+        }
+        // The table shrinks by what was found empty, so that the next step
+        // does not look there again.
+        let Some(task) = self.tasks.get_mut(reference) else { return };
+        let empty = task.table.iter().rev().take_while(|slot| slot.is_empty()).count();
+        let per_page = PAGE as usize / size_of::<crate::cap::Slot>();
+        for _ in 0..empty / per_page {
+            if let Some(page) = task.table.shrink() {
+                self.frames.give(self.machine.release_kernel_page(page));
+            }
+        }
+    }
+
+    /// First mapping of a task that fits.
+    pub(crate) fn find_mapping(
+        &self,
+        task: Ref<Task<M>>,
+        fits: impl Fn(&Mapping<M>) -> bool,
+    ) -> Option<u32> {
+        let mut at = self.tasks.get(task)?.mappings;
+        while let Some(index) = at {
+            let mapping = self.mappings.nth(index)?;
+            if fits(mapping) {
+                return Some(index);
+            }
+            at = mapping.of_task.0;
+        }
+        None
+    }
+
+    /// Removes a mapping record whose pages are unmapped.
+    pub(crate) fn remove_mapping(&mut self, reference: Ref<Mapping<M>>) {
+        self.unlink_mapping(reference.index());
+        let Some(gone) = self.mappings.remove(reference) else { return };
+        let (next, previous) = gone.of_memory;
+        if let Some(memory) = self.memories.get_mut(gone.memory) {
+            memory.mapped -= 1;
+            if previous.is_none() {
+                memory.mappings = next;
+            }
+        }
+        if let Some(next) = next.and_then(|index| self.mappings.nth_mut(index)) {
+            next.of_memory.1 = previous;
+        }
+        if let Some(previous) = previous.and_then(|index| self.mappings.nth_mut(index)) {
+            previous.of_memory.0 = next;
+        }
+        let (next, previous) = gone.of_task;
+        if let Some(next) = next.and_then(|index| self.mappings.nth_mut(index)) {
+            next.of_task.1 = previous;
+        }
+        if let Some(previous) = previous.and_then(|index| self.mappings.nth_mut(index)) {
+            previous.of_task.0 = next;
+        }
+        if let Some(task) = self.tasks.get_mut(gone.task) {
+            if previous.is_none() {
+                task.mappings = next;
+            }
+            let factory = task.header.factory;
+            self.refund(factory, crate::invoke::MAPPING_COST);
+        }
+    }
+}

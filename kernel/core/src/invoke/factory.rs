@@ -1,0 +1,298 @@
+//! Factories: making objects.
+
+use postern_abi::op::factory;
+use postern_abi::rights::Kind;
+use postern_abi::{ErrorCode, ErrorNumber, PAGE, Rights, address};
+use postern_arena::{Arena, Ref, Table};
+
+use super::{Answer, Reaction, Request, Result, refuse};
+use crate::Kernel;
+use crate::account::{Charged, NO_FRAMES, cost, grow_table, make_room};
+use crate::cap::{Slot, SlotId, Target};
+use crate::machine::{Area, Machine};
+use crate::object::{Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread};
+use crate::sched::WaitQueue;
+use crate::work::Work;
+
+/// Slots in one page of a table.
+const SLOTS_PER_PAGE: u64 = PAGE / size_of::<Slot>() as u64;
+/// All rights but the one that only gates have.
+const ALL: Rights = Rights::all().difference(Rights::SERVER);
+
+/// Creates an object of `$arena`: room, charge, insert.
+macro_rules! create {
+    ($kernel:ident, $factory:expr, $arena:ident, $type:ty, $extra:expr, |$header:ident| $value:expr) => {{
+        make_room(&mut $kernel.$arena, &mut $kernel.machine, &mut $kernel.frames)?;
+        let bytes = cost(Arena::<$type>::OBJECT_BYTES) + $extra;
+        $kernel.charge($factory, bytes)?;
+        let $header = Header::new($factory, bytes);
+        match $kernel.$arena.insert($value) {
+            Ok(reference) => reference,
+            Err(_) => {
+                $kernel.refund($factory, bytes);
+                return Err(NO_FRAMES);
+            }
+        }
+    }};
+}
+
+impl<M: Machine> Kernel<M> {
+    pub(super) fn invoke_factory(&mut self, request: &Request<M>, operation: u64) -> Result {
+        let reference: Ref<Factory> = request.target.reference();
+        match operation {
+            factory::CREATE => {
+                request.need(Rights::S)?;
+                self.create(request, reference)
+            }
+            factory::INFO => {
+                request.need(Rights::R)?;
+                let gone = refuse(ErrorNumber::NotExistent, 0);
+                let factory = self.factories.get(reference).ok_or(gone)?;
+                Ok(Answer::many(
+                    4,
+                    [
+                        factory.quota,
+                        factory.used,
+                        self.frames.free_pages() * PAGE,
+                        self.frames.total_pages() * PAGE,
+                    ],
+                )
+                .into())
+            }
+            _ => Err(refuse(ErrorNumber::NoSys, 1)),
+        }
+    }
+
+    fn create(&mut self, request: &Request<M>, factory: Ref<Factory>) -> Result {
+        let kind = self.word(request, 1)?;
+        let slot = self.word(request, 2)?;
+        let unknown = refuse(ErrorNumber::NoDevice, 1);
+        let kind = Kind::decode(kind).ok_or(unknown)?;
+        let at = self.check_empty(request.task, slot, 2)?;
+        let (target, rights) = match kind {
+            Kind::Factory => (self.create_factory(request, factory)?, ALL),
+            Kind::Task => {
+                let slots = self.word(request, 3)?;
+                (Target::new(kind, self.create_task(factory, slots)?), ALL)
+            }
+            Kind::Thread => (self.create_thread_for(request, factory)?, ALL),
+            Kind::Gate => (self.create_gate(request, factory)?, ALL | Rights::SERVER),
+            Kind::Memory => {
+                let bytes = self.word(request, 3)?;
+                let memory = self.create_memory(factory, bytes)?;
+                self.start_work(request.thread, Work::Zero { memory, done: 0, slot });
+                return Ok(Reaction::Settled);
+            }
+            Kind::Notification => {
+                let made = create!(self, factory, notifications, Notification<M>, 0, |header| {
+                    Notification { header, bits: 0, bound: None }
+                });
+                (Target::new(kind, made), ALL)
+            }
+            Kind::IoPort => (self.create_io_port(request, factory)?, ALL),
+            // These exist from boot on or are not objects.
+            Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => return Err(unknown),
+        };
+        self.install(at, target, rights, None);
+        Ok(Answer::none().into())
+    }
+
+    fn create_factory(
+        &mut self,
+        request: &Request<M>,
+        parent: Ref<Factory>,
+    ) -> core::result::Result<Target, ErrorCode> {
+        let quota = self.word(request, 3)?;
+        if quota == 0 || quota > 1 << 48 {
+            return Err(refuse(ErrorNumber::Inval, 3));
+        }
+        let made = create!(self, parent, factories, Factory, quota, |header| Factory {
+            header,
+            quota,
+            used: 0,
+            closed: false,
+        });
+        Ok(Target::new(Kind::Factory, made))
+    }
+
+    /// A task with room for `slots` capabilities.
+    pub(crate) fn create_task(
+        &mut self,
+        factory: Ref<Factory>,
+        slots: u64,
+    ) -> core::result::Result<Ref<Task<M>>, ErrorCode> {
+        if slots == 0 || slots > u64::from(SlotId::MAX_SLOTS) {
+            return Err(refuse(ErrorNumber::Inval, 3));
+        }
+        let pages = slots.div_ceil(SLOTS_PER_PAGE);
+        make_room(&mut self.tasks, &mut self.machine, &mut self.frames)?;
+        // The table's pages, and a page table of the kernel's for them.
+        let fixed = cost(Arena::<Task<M>>::OBJECT_BYTES) + (pages + 1) * PAGE;
+        self.charge(factory, fixed)?;
+        let mut page_tables = 0;
+        let space = match self.factories.get_mut(factory) {
+            Some(factory) => self.machine.space(&mut Charged {
+                frames: &mut self.frames,
+                factory,
+                bytes: &mut page_tables,
+            }),
+            None => None,
+        };
+        let Some(space) = space else {
+            self.refund(factory, fixed + page_tables);
+            return Err(crate::account::QUOTA);
+        };
+        // The table's addresses depend on the task's index, which is known
+        // only now; an empty region stands in until then.
+        let index = self.tasks.next_index().ok_or(NO_FRAMES)?;
+        let region = match self.machine.region(Area::Capabilities(index)) {
+            Some(region) if index < SlotId::MAX_TASKS => region,
+            _ => {
+                self.discard_space(space);
+                self.refund(factory, fixed + page_tables);
+                return Err(NO_FRAMES);
+            }
+        };
+        let mut table = Table::new(region);
+        let mut failed = false;
+        for _ in 0..pages {
+            let grown = grow_table(&mut table, &mut self.machine, &mut self.frames, |_| {
+                Slot::default()
+            });
+            failed |= grown.is_err();
+            if failed {
+                break;
+            }
+        }
+        let task = Task {
+            table,
+            space: Some(space),
+            header: Header::new(factory, fixed),
+            page_tables,
+            slots_used: 0,
+            threads: None,
+            thread_count: 0,
+            mappings: None,
+            mapped: 0,
+            name: [0; 32],
+            build: 0,
+            base: 0,
+        };
+        let reference = self.tasks.insert(task).map_err(|_| NO_FRAMES)?;
+        if failed {
+            self.destroy(Target::new(Kind::Task, reference));
+            return Err(NO_FRAMES);
+        }
+        Ok(reference)
+    }
+
+    fn discard_space(&mut self, mut space: M::Space) {
+        while let Some(frame) = self.machine.dismantle(&mut space) {
+            self.frames.give(frame);
+        }
+    }
+
+    /// A thread that belongs to no task yet.
+    pub(crate) fn create_thread(
+        &mut self,
+        factory: Ref<Factory>,
+        priority: u8,
+    ) -> core::result::Result<Ref<Thread<M>>, ErrorCode> {
+        self.room_for_timeouts()?;
+        Ok(create!(self, factory, threads, Thread<M>, 16, |header| Thread::new(priority, header)))
+    }
+
+    fn create_thread_for(
+        &mut self,
+        request: &Request<M>,
+        factory: Ref<Factory>,
+    ) -> core::result::Result<Target, ErrorCode> {
+        let priority = self.word(request, 3)?;
+        let own = self.threads.get(request.thread).map_or(0, |thread| thread.priority);
+        if priority > u64::from(own) {
+            let number = if priority > 255 { ErrorNumber::Inval } else { ErrorNumber::Perm };
+            return Err(refuse(number, 3));
+        }
+        let limit = (address::UTCB_END - address::UTCB_START) / PAGE;
+        if self.threads.len() as u64 >= limit {
+            return Err(NO_FRAMES);
+        }
+        Ok(Target::new(Kind::Thread, self.create_thread(factory, priority as u8)?))
+    }
+
+    fn create_gate(
+        &mut self,
+        request: &Request<M>,
+        factory: Ref<Factory>,
+    ) -> core::result::Result<Target, ErrorCode> {
+        let (label, target) = if request.tag.items() > 0 {
+            let label = self.word(request, 3)?;
+            let thread = self.item_of(request, 0, Kind::Thread, Rights::S)?;
+            if label & 3 != 0 {
+                return Err(refuse(ErrorNumber::Inval, 3));
+            }
+            (label, Some(thread.target.reference()))
+        } else {
+            (0, None)
+        };
+        let made = create!(self, factory, gates, Gate<M>, 0, |header| Gate {
+            label,
+            target,
+            waiting: WaitQueue::default(),
+            header,
+        });
+        Ok(Target::new(Kind::Gate, made))
+    }
+
+    /// Memory whose contents are not zeroed yet and that has no capability.
+    pub(crate) fn create_memory(
+        &mut self,
+        factory: Ref<Factory>,
+        bytes: u64,
+    ) -> core::result::Result<Ref<Memory>, ErrorCode> {
+        if bytes == 0 || !bytes.is_multiple_of(PAGE) || bytes > 1 << 48 {
+            return Err(refuse(ErrorNumber::Inval, 3));
+        }
+        make_room(&mut self.memories, &mut self.machine, &mut self.frames)?;
+        let charge = cost(Arena::<Memory>::OBJECT_BYTES) + bytes;
+        self.charge(factory, charge)?;
+        let Some(frames) = self.frames.take(bytes / PAGE) else {
+            self.refund(factory, charge);
+            return Err(NO_FRAMES);
+        };
+        let header = Header::new(factory, charge);
+        match self.memories.insert(Memory { header, frames, mappings: None, mapped: 0 }) {
+            Ok(reference) => Ok(reference),
+            Err(memory) => {
+                self.frames.give(memory.frames);
+                self.refund(factory, charge);
+                Err(NO_FRAMES)
+            }
+        }
+    }
+
+    fn create_io_port(
+        &mut self,
+        request: &Request<M>,
+        factory: Ref<Factory>,
+    ) -> core::result::Result<Target, ErrorCode> {
+        let first = self.word(request, 3)?;
+        let count = self.word(request, 4)?;
+        let whole = self.item_of(request, 0, Kind::IoPort, Rights::W)?;
+        let inval = |argument| refuse(ErrorNumber::Inval, argument);
+        let whole = self.ports.get(whole.target.reference()).ok_or(inval(ErrorCode::ITEM))?;
+        let (start, end) = (u64::from(whole.first), u64::from(whole.first) + u64::from(whole.count));
+        if first < start || first >= end {
+            return Err(inval(3));
+        }
+        if count == 0 || count > end - first {
+            return Err(inval(4));
+        }
+        let made = create!(self, factory, ports, IoPort, 0, |header| IoPort {
+            header,
+            first: first as u16,
+            count: count as u32,
+        });
+        Ok(Target::new(Kind::IoPort, made))
+    }
+}

@@ -1,0 +1,234 @@
+//! Memory, notifications, interrupts, I/O ports, the scheduler and the log.
+
+use postern_abi::op::{io_port, irq, log, memory, notification, scheduler};
+use postern_abi::rights::Kind;
+use postern_abi::{ErrorNumber, PAGE, Rights};
+use postern_arena::Ref;
+
+use super::{Answer, Request, Result, refuse};
+use crate::Kernel;
+use crate::machine::Machine;
+use crate::object::{IoPort, Memory, Notification, Thread};
+
+/// Bytes that one message can carry from word `first` on.
+const fn capacity(first: usize) -> u64 {
+    (postern_abi::tag::MAX_WORDS - first) as u64 * 8
+}
+
+impl<M: Machine> Kernel<M> {
+    pub(super) fn invoke_memory(&mut self, request: &Request<M>, operation: u64) -> Result {
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        let reference: Ref<Memory> = request.target.reference();
+        let found = self.memories.get(reference).ok_or(gone)?;
+        match operation {
+            memory::INFO => {
+                request.need(Rights::R)?;
+                let words = [found.frames.bytes(), u64::from(found.mapped), 0, 0];
+                Ok(Answer::many(2, words).into())
+            }
+            memory::PHYS => {
+                request.need(Rights::PHYS)?;
+                Ok(Answer::one(found.frames.first_page() * PAGE).into())
+            }
+            _ => Err(refuse(ErrorNumber::NoSys, 1)),
+        }
+    }
+
+    pub(super) fn invoke_notification(&mut self, request: &Request<M>, operation: u64) -> Result {
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        let reference: Ref<Notification<M>> = request.target.reference();
+        match operation {
+            notification::SIGNAL => {
+                request.need(Rights::W)?;
+                let bits = self.word(request, 1)?;
+                self.signal(reference, bits);
+                Ok(Answer::none().into())
+            }
+            notification::BIND => {
+                request.need(Rights::S)?;
+                let thread: Option<Ref<Thread<M>>> = if request.tag.items() > 0 {
+                    let item = self.item_of(request, 0, Kind::Thread, Rights::S)?;
+                    Some(item.target.reference())
+                } else {
+                    None
+                };
+                let taken = thread.and_then(|thread| self.threads.get(thread)?.notification);
+                if taken.is_some_and(|other| other != reference) {
+                    return Err(refuse(ErrorNumber::Busy, postern_abi::ErrorCode::ITEM));
+                }
+                let found = self.notifications.get_mut(reference).ok_or(gone)?;
+                let before = core::mem::replace(&mut found.bound, thread);
+                if let Some(before) = before.and_then(|thread| self.threads.get_mut(thread)) {
+                    before.notification = None;
+                }
+                if let Some(now) = thread.and_then(|thread| self.threads.get_mut(thread)) {
+                    now.notification = Some(reference);
+                }
+                // Signals that came before are delivered now.
+                self.signal(reference, 0);
+                Ok(Answer::none().into())
+            }
+            notification::POLL => {
+                request.need(Rights::R)?;
+                let found = self.notifications.get_mut(reference).ok_or(gone)?;
+                Ok(Answer::one(core::mem::take(&mut found.bits)).into())
+            }
+            _ => Err(refuse(ErrorNumber::NoSys, 1)),
+        }
+    }
+
+    pub(super) fn invoke_irq(&mut self, request: &Request<M>, operation: u64) -> Result {
+        let line = request.target.index;
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        match operation {
+            irq::BIND => {
+                request.need(Rights::S)?;
+                let bound = if request.tag.items() > 0 {
+                    let bits = self.word(request, 1)?;
+                    let item = self.item_of(request, 0, Kind::Notification, Rights::W)?;
+                    if bits == 0 {
+                        return Err(refuse(ErrorNumber::Inval, 1));
+                    }
+                    Some((item.target.reference(), bits))
+                } else {
+                    None
+                };
+                let irq = self.irqs.get_mut(line as usize).ok_or(gone)?;
+                irq.bound = bound;
+                irq.pending = false;
+                self.machine.mask(line, bound.is_none());
+                Ok(Answer::none().into())
+            }
+            irq::ACK => {
+                request.need(Rights::W)?;
+                let irq = self.irqs.get_mut(line as usize).ok_or(gone)?;
+                if core::mem::take(&mut irq.pending) && irq.bound.is_some() {
+                    self.machine.mask(line, false);
+                }
+                Ok(Answer::none().into())
+            }
+            irq::MASK => {
+                request.need(Rights::W)?;
+                let masked = self.word(request, 1)? != 0;
+                self.machine.mask(line, masked);
+                Ok(Answer::none().into())
+            }
+            _ => Err(refuse(ErrorNumber::NoSys, 1)),
+        }
+    }
+
+    /// A device interrupt on `line`. A level-triggered line is masked by the
+    /// machine until it is acknowledged.
+    pub fn interrupt(&mut self, line: u32) {
+        let Some(irq) = self.irqs.get_mut(line as usize) else { return };
+        irq.pending = true;
+        match irq.bound {
+            Some((notification, bits)) if self.notifications.get(notification).is_some() => {
+                self.signal(notification, bits);
+            }
+            // Nobody wants it (any more).
+            _ => self.machine.mask(line, true),
+        }
+    }
+
+    pub(super) fn invoke_io_port(&mut self, request: &Request<M>, operation: u64) -> Result {
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        let reference: Ref<IoPort> = request.target.reference();
+        let ports = self.ports.get(reference).ok_or(gone)?;
+        let (first, count) = (u64::from(ports.first), u64::from(ports.count));
+        let check = |port: u64, width: u64| {
+            let inside = port >= first && width <= count && port - first <= count - width;
+            if inside { Ok(port as u16) } else { Err(refuse(ErrorNumber::Inval, 1)) }
+        };
+        match operation {
+            io_port::IN | io_port::OUT => {
+                let writes = operation == io_port::OUT;
+                request.need(if writes { Rights::W } else { Rights::R })?;
+                let (port, width) = (self.word(request, 1)?, self.word(request, 2)?);
+                if !matches!(width, 1 | 2 | 4) {
+                    return Err(refuse(ErrorNumber::Inval, 2));
+                }
+                let port = check(port, width)?;
+                if writes {
+                    let value = self.word(request, 3)?;
+                    self.machine.port_out(port, width as u8, value as u32);
+                    return Ok(Answer::none().into());
+                }
+                Ok(Answer::one(u64::from(self.machine.port_in(port, width as u8))).into())
+            }
+            io_port::OUT_BYTES => {
+                request.need(Rights::W)?;
+                let (port, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
+                let port = check(port, 1)?;
+                if bytes > capacity(4) {
+                    return Err(refuse(ErrorNumber::Inval, 2));
+                }
+                for index in 0..bytes as usize {
+                    let word = self.word(request, 4 + index / 8)?;
+                    let byte = word >> (index % 8 * 8) & 0xff;
+                    self.machine.port_out(port, 1, byte as u32);
+                }
+                Ok(Answer::none().into())
+            }
+            io_port::INFO => {
+                request.need(Rights::R)?;
+                Ok(Answer::many(2, [first, count, 0, 0]).into())
+            }
+            _ => Err(refuse(ErrorNumber::NoSys, 1)),
+        }
+    }
+
+    pub(super) fn invoke_scheduler(&mut self, request: &Request<M>, operation: u64) -> Result {
+        match operation {
+            scheduler::SET_PRIORITY => {
+                request.need(Rights::W)?;
+                let priority = self.word(request, 1)?;
+                let item = self.item_of(request, 0, Kind::Thread, Rights::W)?;
+                if priority > 255 {
+                    return Err(refuse(ErrorNumber::Inval, 1));
+                }
+                if priority > u64::from(request.target.index) {
+                    return Err(refuse(ErrorNumber::Perm, 1));
+                }
+                let reference: Ref<Thread<M>> = item.target.reference();
+                let gone = refuse(ErrorNumber::NotExistent, postern_abi::ErrorCode::ITEM);
+                let thread = self.threads.get_mut(reference).ok_or(gone)?;
+                let priority = priority as u8;
+                thread.priority = priority;
+                // What a caller lends stays on top until its call ends.
+                let lent = thread.caller.map(|caller| caller.thread);
+                let lent = lent.and_then(|caller| self.threads.get(caller));
+                let effective = lent.map_or(priority, |caller| caller.effective.max(priority));
+                self.set_effective(reference, effective);
+                Ok(Answer::none().into())
+            }
+            scheduler::INFO => {
+                request.need(Rights::R)?;
+                let now = self.machine.now();
+                self.account(now);
+                let words = [now, self.clock.idle, self.clock.switches, 0];
+                Ok(Answer::many(3, words).into())
+            }
+            _ => Err(refuse(ErrorNumber::NoSys, 1)),
+        }
+    }
+
+    pub(super) fn invoke_log(&mut self, request: &Request<M>, operation: u64) -> Result {
+        if operation != log::WRITE {
+            return Err(refuse(ErrorNumber::NoSys, 1));
+        }
+        request.need(Rights::W)?;
+        let bytes = self.word(request, 1)?;
+        if bytes > capacity(2) {
+            return Err(refuse(ErrorNumber::Inval, 1));
+        }
+        let mut text = [0; capacity(2) as usize];
+        let text = &mut text[..bytes as usize];
+        for (index, chunk) in text.chunks_mut(8).enumerate() {
+            let word = self.word(request, 2 + index)?.to_le_bytes();
+            chunk.copy_from_slice(&word[..chunk.len()]);
+        }
+        self.machine.log(text);
+        Ok(Answer::none().into())
+    }
+}

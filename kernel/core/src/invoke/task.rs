@@ -1,0 +1,321 @@
+//! Tasks: mappings and capabilities.
+
+use postern_abi::op::task;
+use postern_abi::rights::Kind;
+use postern_abi::{ErrorCode, ErrorNumber, PAGE, Rights, address};
+use postern_arena::Ref;
+
+use super::{Answer, Reaction, Request, Result, refuse};
+use crate::Kernel;
+use crate::account::{NO_FRAMES, make_room};
+use crate::cap::tree::Links;
+use crate::cap::{NodeId, Slot, SlotId, Target};
+use crate::machine::Machine;
+use crate::object::{Mapping, Memory, Task};
+use crate::work::Work;
+
+/// What a mapping record is charged, to the factory of its task. (The size
+/// does not depend on the machine.)
+pub(crate) const MAPPING_COST: u64 = 128;
+
+/// Most slots that one LIST describes.
+const LISTED: usize = 15;
+
+impl<M: Machine> Kernel<M> {
+    pub(super) fn invoke_task(&mut self, request: &Request<M>, operation: u64) -> Result {
+        let reference: Ref<Task<M>> = request.target.reference();
+        match operation {
+            task::MAP => {
+                request.need(Rights::W)?;
+                self.map(request, reference)
+            }
+            task::UNMAP => {
+                request.need(Rights::W)?;
+                let (at, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
+                check_range(at, bytes, 1, 2)?;
+                let end = at + bytes;
+                let cut = |mapping: &Mapping<M>| {
+                    let last = mapping.at + mapping.pages * PAGE;
+                    mapping.at < end && last > at && (mapping.at < at || last > end)
+                };
+                if self.find_mapping(reference, cut).is_some() {
+                    return Err(refuse(ErrorNumber::Inval, 1));
+                }
+                let work = Work::Unmap { task: reference, start: at, end, done: 0, error: None };
+                self.start_work(request.thread, work);
+                Ok(Reaction::Settled)
+            }
+            task::DERIVE => {
+                request.need(Rights::W)?;
+                let (from, to) = (self.word(request, 1)?, self.word(request, 2)?);
+                let mask = Rights::from_bits_truncate(self.word(request, 3)? as u8);
+                let (target, rights) = self.lookup(reference, from, 1)?;
+                if target.kind == Kind::Reply {
+                    return Err(refuse(ErrorNumber::WrongKind, 1));
+                }
+                let at = self.check_empty(reference, to, 2)?;
+                let parent = NodeId::slot(SlotId::new(reference.index(), from as u32));
+                self.install(at, target, rights & mask, Some(parent));
+                Ok(Answer::none().into())
+            }
+            task::DELEGATE => {
+                request.need(Rights::W)?;
+                let to = self.word(request, 1)?;
+                let item = self.item(request, 0)?;
+                if item.target.kind == Kind::Reply {
+                    return Err(refuse(ErrorNumber::WrongKind, ErrorCode::ITEM));
+                }
+                if reference != request.task && !item.rights.contains(Rights::GRANT) {
+                    return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
+                }
+                let at = self.check_empty(reference, to, 1)?;
+                let parent = Some(NodeId::slot(item.slot));
+                self.install(at, item.target, item.rights & item.mask, parent);
+                Ok(Answer::none().into())
+            }
+            task::DELETE => {
+                request.need(Rights::W)?;
+                self.delete_slot(request, reference)
+            }
+            task::LIST => {
+                request.need(Rights::R)?;
+                let from = self.word(request, 1)?;
+                self.list(request, reference, from)
+            }
+            task::SET_NAME => {
+                request.need(Rights::W)?;
+                let mut name = [0; 32];
+                for (index, chunk) in name.chunks_exact_mut(8).enumerate() {
+                    chunk.copy_from_slice(&self.word(request, 1 + index)?.to_le_bytes());
+                }
+                let (build, base) = (self.word(request, 5)?, self.word(request, 6)?);
+                let gone = refuse(ErrorNumber::NotExistent, 0);
+                let task = self.tasks.get_mut(reference).ok_or(gone)?;
+                (task.name, task.build, task.base) = (name, build, base);
+                Ok(Answer::none().into())
+            }
+            task::INFO => {
+                request.need(Rights::R)?;
+                let gone = refuse(ErrorNumber::NotExistent, 0);
+                let task = self.tasks.get(reference).ok_or(gone)?;
+                let words = [
+                    u64::from(task.slots_used),
+                    task.table.len() as u64,
+                    task.mapped,
+                    u64::from(task.thread_count),
+                ];
+                for (index, chunk) in task.name.as_chunks::<8>().0.iter().enumerate() {
+                    self.put(request, 4 + index, u64::from_le_bytes(*chunk));
+                }
+                Ok(Answer::many(8, words).into())
+            }
+            _ => Err(refuse(ErrorNumber::NoSys, 1)),
+        }
+    }
+
+    fn map(&mut self, request: &Request<M>, reference: Ref<Task<M>>) -> Result {
+        let (at, offset) = (self.word(request, 1)?, self.word(request, 2)?);
+        let (bytes, rights) = (self.word(request, 3)?, self.word(request, 4)?);
+        let memory = self.item_of(request, 0, Kind::Memory, Rights::empty())?;
+        check_range(at, bytes, 1, 3)?;
+        let rights = u8::try_from(rights)
+            .ok()
+            .and_then(Rights::from_bits)
+            .filter(|rights| {
+                (Rights::R | Rights::W | Rights::X).contains(*rights)
+                    && rights.contains(Rights::R)
+                    && !rights.contains(Rights::W | Rights::X)
+            })
+            .ok_or(refuse(ErrorNumber::Inval, 4))?;
+        if !memory.rights.contains(rights) {
+            return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
+        }
+        let memory_ref: Ref<Memory> = memory.target.reference();
+        let gone = refuse(ErrorNumber::NotExistent, ErrorCode::ITEM);
+        let size = self.memories.get(memory_ref).ok_or(gone)?.frames.bytes();
+        if !offset.is_multiple_of(PAGE) || offset >= size {
+            return Err(refuse(ErrorNumber::Inval, 2));
+        }
+        if bytes > size - offset {
+            return Err(refuse(ErrorNumber::Inval, 3));
+        }
+        self.add_mapping(reference, memory_ref, memory.slot, at, offset, bytes, rights)
+            .map(|mapping| {
+                self.start_work(request.thread, Work::Map { mapping, done: 0 });
+                Reaction::Settled
+            })
+    }
+
+    /// Makes the record of a mapping whose pages are still to be filled in.
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of the record")]
+    pub(crate) fn add_mapping(
+        &mut self,
+        reference: Ref<Task<M>>,
+        memory_ref: Ref<Memory>,
+        slot: SlotId,
+        at: u64,
+        offset: u64,
+        bytes: u64,
+        rights: Rights,
+    ) -> core::result::Result<Ref<Mapping<M>>, ErrorCode> {
+        let overlaps = |mapping: &Mapping<M>| {
+            mapping.at < at + bytes && at < mapping.at + mapping.pages * PAGE
+        };
+        if self.find_mapping(reference, overlaps).is_some() {
+            return Err(refuse(ErrorNumber::Exists, 1));
+        }
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        make_room(&mut self.mappings, &mut self.machine, &mut self.frames)?;
+        let task = self.tasks.get(reference).ok_or(gone)?;
+        let (factory, of_task) = (task.header.factory, task.mappings);
+        let of_memory = self.memories.get(memory_ref).ok_or(gone)?.mappings;
+        self.charge(factory, MAPPING_COST)?;
+        let mapping = Mapping {
+            links: Links::default(),
+            task: reference,
+            memory: memory_ref,
+            at,
+            pages: bytes / PAGE,
+            first: offset / PAGE,
+            rights,
+            of_memory: (of_memory, None),
+            of_task: (of_task, None),
+        };
+        let Ok(made) = self.mappings.insert(mapping) else {
+            self.refund(factory, MAPPING_COST);
+            return Err(NO_FRAMES);
+        };
+        let index = made.index();
+        if let Some(next) = of_memory.and_then(|next| self.mappings.nth_mut(next)) {
+            next.of_memory.1 = Some(index);
+        }
+        if let Some(next) = of_task.and_then(|next| self.mappings.nth_mut(next)) {
+            next.of_task.1 = Some(index);
+        }
+        if let Some(memory) = self.memories.get_mut(memory_ref) {
+            memory.mappings = Some(index);
+            memory.mapped += 1;
+        }
+        if let Some(task) = self.tasks.get_mut(reference) {
+            task.mappings = Some(index);
+            task.mapped += bytes;
+        }
+        self.adopt_mapping(slot, index);
+        Ok(made)
+    }
+
+    fn delete_slot(&mut self, request: &Request<M>, reference: Ref<Task<M>>) -> Result {
+        let slot = self.word(request, 1)?;
+        let whole = match request.tag.words() {
+            2 => false,
+            _ => match self.word(request, 2)? {
+                0 => false,
+                1 => true,
+                _ => return Err(refuse(ErrorNumber::Inval, 2)),
+            },
+        };
+        let at = SlotId::new(reference.index(), slot as u32);
+        let (target, rights) = match self.lookup(reference, slot, 1) {
+            Ok(found) => found,
+            Err(error) => {
+                // A capability of an object that is gone may be cleared away,
+                // and is told to have been empty already.
+                if slot < u64::from(SlotId::MAX_SLOTS) {
+                    self.clear(at);
+                }
+                return Err(error);
+            }
+        };
+        let destroys = whole || self.header(target).is_some_and(|h| h.capabilities == 1);
+        if whole {
+            if !rights.contains(Rights::D) {
+                return Err(refuse(ErrorNumber::Perm, 1));
+            }
+            self.destroy(target);
+        }
+        // Without D only this capability goes; the object with its last one.
+        self.clear(at);
+        if destroys
+            && matches!(target.kind, Kind::Task | Kind::Memory)
+            && self.header(target).is_some()
+            && self.threads.get(request.thread).is_some()
+        {
+            self.start_work(request.thread, Work::Destroy(target));
+            return Ok(Reaction::Settled);
+        }
+        Ok(Answer::none().into())
+    }
+
+    /// Describes used slots from `from` on.
+    fn list(&self, request: &Request<M>, reference: Ref<Task<M>>, from: u64) -> Result {
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        let table = &self.tasks.get(reference).ok_or(gone)?.table;
+        let start = usize::try_from(from).map_or(table.len(), |from| from.min(table.len()));
+        let used = table[start..].iter().zip(start..);
+        let mut words = [0; 1 + 4 * LISTED];
+        let mut count = 0;
+        for (slot, number) in used.filter(|(slot, _)| !slot.is_empty()).take(LISTED) {
+            let Some(target) = slot.target().filter(|target| self.exists(*target)) else {
+                continue;
+            };
+            let (a, b) = self.details(target);
+            let described = &mut words[1 + 4 * count..5 + 4 * count];
+            described.copy_from_slice(&[
+                describe(slot, number as u64, target),
+                u64::from(target.index) | u64::from(target.generation) << 32,
+                a,
+                b,
+            ]);
+            count += 1;
+        }
+        words[0] = count as u64;
+        for (index, word) in words.iter().enumerate().skip(4) {
+            self.put(request, index, *word);
+        }
+        let total = 1 + 4 * count;
+        Ok(Answer::many(total, [words[0], words[1], words[2], words[3]]).into())
+    }
+
+    /// Two numbers that tell more about an object.
+    fn details(&self, target: Target) -> (u64, u64) {
+        match target.kind {
+            Kind::Gate => self.gates.get(target.reference()).map_or((0, 0), |gate| {
+                (gate.label, gate.target.map_or(u64::MAX, |thread| u64::from(thread.index())))
+            }),
+            Kind::Memory => self
+                .memories
+                .get(target.reference())
+                .map_or((0, 0), |memory| (memory.frames.bytes(), u64::from(memory.mapped))),
+            Kind::Factory => self
+                .factories
+                .get(target.reference())
+                .map_or((0, 0), |factory| (factory.quota, factory.used)),
+            Kind::IoPort => self
+                .ports
+                .get(target.reference())
+                .map_or((0, 0), |ports| (u64::from(ports.first), u64::from(ports.count))),
+            Kind::Thread => self.threads.get(target.reference()).map_or((0, 0), |thread| {
+                (u64::from(thread.priority), thread.info_state() as u64)
+            }),
+            Kind::Irq | Kind::Scheduler => (u64::from(target.index), 0),
+            _ => (0, 0),
+        }
+    }
+}
+
+fn describe(slot: &Slot, number: u64, target: Target) -> u64 {
+    number | (target.kind as u64) << 32 | u64::from(slot.rights().bits()) << 40
+}
+
+fn check_range(
+    at: u64,
+    bytes: u64,
+    at_argument: u8,
+    bytes_argument: u8,
+) -> core::result::Result<(), ErrorCode> {
+    if address::is_mappable(at, bytes) {
+        return Ok(());
+    }
+    let starts = at.is_multiple_of(PAGE) && (address::USER_START..address::USER_END).contains(&at);
+    Err(refuse(ErrorNumber::Inval, if starts { bytes_argument } else { at_argument }))
+}

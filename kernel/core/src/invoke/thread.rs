@@ -1,0 +1,211 @@
+//! Threads: their home activation.
+
+use postern_abi::op::thread::{self, ThreadState};
+use postern_abi::rights::Kind;
+use postern_abi::{ErrorNumber, PAGE, Rights, address, utcb};
+use postern_arena::Ref;
+
+use super::{Answer, Reaction, Request, Result, refuse};
+use crate::Kernel;
+use crate::account::{Charged, NO_FRAMES, QUOTA};
+use crate::machine::{Form, Machine};
+use crate::object::thread::{Queue, State};
+use crate::object::{Task, Thread};
+
+/// Where the UTCB of the thread with this arena index is, in its task.
+pub(crate) const fn utcb_address(index: u32) -> u64 {
+    address::UTCB_START + index as u64 * PAGE
+}
+
+impl<M: Machine> Kernel<M> {
+    pub(super) fn invoke_thread(&mut self, request: &Request<M>, operation: u64) -> Result {
+        let reference: Ref<Thread<M>> = request.target.reference();
+        match operation {
+            thread::BIND => {
+                request.need(Rights::W)?;
+                let task = self.item_of(request, 0, Kind::Task, Rights::W)?;
+                let at = self.bind_thread(reference, task.target.reference())?;
+                Ok(Answer::one(at).into())
+            }
+            thread::START => {
+                request.need(Rights::W)?;
+                let words = [1, 2, 3, 4].map(|index| self.word(request, index));
+                let [rip, rsp, rdi, rsi] = words;
+                self.start_thread(reference, rip?, rsp?, rdi?, rsi?)?;
+                Ok(Answer::none().into())
+            }
+            thread::STOP => {
+                request.need(Rights::W)?;
+                self.stop_thread(reference, request.thread == reference)
+            }
+            thread::RESUME => {
+                request.need(Rights::W)?;
+                let gone = refuse(ErrorNumber::NotExistent, 0);
+                let thread = self.threads.get(reference).ok_or(gone)?;
+                if thread.state != State::Stopped {
+                    return Err(refuse(ErrorNumber::Inval, 0));
+                }
+                self.wake(reference);
+                Ok(Answer::none().into())
+            }
+            thread::CANCEL => {
+                request.need(Rights::W)?;
+                self.cancel(reference);
+                Ok(Answer::none().into())
+            }
+            thread::SET_EXIT_GATE => {
+                request.need(Rights::W)?;
+                let gate = if request.tag.items() > 0 {
+                    let item = self.item_of(request, 0, Kind::Gate, Rights::empty())?;
+                    Some(item.target.reference())
+                } else {
+                    None
+                };
+                if let Some(thread) = self.threads.get_mut(reference) {
+                    thread.exit_gate = gate;
+                }
+                Ok(Answer::none().into())
+            }
+            thread::INFO => {
+                request.need(Rights::R)?;
+                let now = self.machine.now();
+                self.account(now);
+                let gone = refuse(ErrorNumber::NotExistent, 0);
+                let thread = self.threads.get(reference).ok_or(gone)?;
+                let (reason, detail) = thread.ended;
+                let words =
+                    [thread.info_state() as u64, u64::from(thread.priority), thread.time, {
+                        u64::from(reference.index())
+                    }];
+                self.put(request, 4, reason);
+                self.put(request, 5, detail);
+                Ok(Answer::many(6, words).into())
+            }
+            _ => Err(refuse(ErrorNumber::NoSys, 1)),
+        }
+    }
+
+    /// Gives a new thread a home and a UTCB; returns the UTCB's address.
+    pub(crate) fn bind_thread(
+        &mut self,
+        reference: Ref<Thread<M>>,
+        task_ref: Ref<Task<M>>,
+    ) -> core::result::Result<u64, postern_abi::ErrorCode> {
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        let thread = self.threads.get(reference).ok_or(gone)?;
+        if thread.task.is_some() {
+            return Err(refuse(ErrorNumber::Exists, 0));
+        }
+        let owner = thread.header.factory;
+        self.charge(owner, PAGE)?;
+        let Some(frame) = self.frames.take_one() else {
+            self.refund(owner, PAGE);
+            return Err(NO_FRAMES);
+        };
+        let page = self.machine.utcb(frame);
+        let at = utcb_address(reference.index());
+        let mapped = match self.tasks.get_mut(task_ref) {
+            Some(task) => match (self.factories.get_mut(task.header.factory), &mut task.space) {
+                (Some(factory), Some(space)) => {
+                    let frames = &mut self.frames;
+                    let bytes = &mut task.page_tables;
+                    let mut supply = Charged { frames, factory, bytes };
+                    self.machine.map_utcb(space, at, &page, &mut supply).is_ok()
+                }
+                _ => false,
+            },
+            None => false,
+        };
+        if !mapped {
+            self.frames.give(self.machine.release_utcb(page));
+            self.refund(owner, PAGE);
+            return Err(QUOTA);
+        }
+        self.machine.write_word(&page, utcb::SELF, at);
+        let first = self.tasks.get(task_ref).and_then(|task| task.threads);
+        if let Some(first) = first.and_then(|index| self.threads.nth_mut(index)) {
+            first.of_task.1 = Some(reference.index());
+        }
+        if let Some(task) = self.tasks.get_mut(task_ref) {
+            task.threads = Some(reference.index());
+            task.thread_count += 1;
+        }
+        if let Some(thread) = self.threads.get_mut(reference) {
+            thread.header.charge += PAGE;
+            thread.of_task = (first, None);
+            thread.task = Some(task_ref);
+            thread.utcb = Some(page);
+            thread.user.fs_base = at;
+        }
+        Ok(at)
+    }
+
+    /// Starts a bound thread that has never run.
+    pub(crate) fn start_thread(
+        &mut self,
+        reference: Ref<Thread<M>>,
+        rip: u64,
+        rsp: u64,
+        rdi: u64,
+        rsi: u64,
+    ) -> core::result::Result<(), postern_abi::ErrorCode> {
+        if !address::is_user(rip) {
+            return Err(refuse(ErrorNumber::Inval, 1));
+        }
+        if !address::is_user(rsp) {
+            return Err(refuse(ErrorNumber::Inval, 2));
+        }
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        let thread = self.threads.get_mut(reference).ok_or(gone)?;
+        if thread.state != State::New || thread.task.is_none() {
+            return Err(refuse(ErrorNumber::Inval, 0));
+        }
+        let registers = &mut thread.user.registers;
+        (registers.rip, registers.rsp) = (rip, rsp);
+        (registers.rdi, registers.rsi) = (rdi, rsi);
+        registers.rflags = 0;
+        thread.user.form = Form::Full;
+        self.wake(reference);
+        Ok(())
+    }
+
+    fn stop_thread(&mut self, reference: Ref<Thread<M>>, itself: bool) -> Result {
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        let thread = self.threads.get(reference).ok_or(gone)?;
+        match thread.state {
+            State::New | State::Exited | State::Faulted => {
+                return Err(refuse(ErrorNumber::Inval, 0));
+            }
+            State::Stopped => return Ok(Answer::none().into()),
+            _ => {}
+        }
+        if itself && let Some(thread) = self.threads.get_mut(reference) {
+            // What it finds when it is resumed.
+            Answer::none().store(thread);
+        }
+        self.cancel(reference);
+        self.detach(reference);
+        if let Some(thread) = self.threads.get_mut(reference) {
+            thread.state = State::Stopped;
+            thread.queue = Queue::None;
+        }
+        if itself { Ok(Reaction::Settled) } else { Ok(Answer::none().into()) }
+    }
+}
+
+impl<M: Machine> Thread<M> {
+    /// The state as INFO tells it.
+    pub(crate) fn info_state(&self) -> ThreadState {
+        match self.state {
+            State::New => ThreadState::New,
+            State::Ready => ThreadState::Ready,
+            State::Sending => ThreadState::Sending,
+            State::Receiving => ThreadState::Receiving,
+            State::Calling => ThreadState::Calling,
+            State::Sleeping => ThreadState::Sleeping,
+            State::Stopped => ThreadState::Stopped,
+            State::Faulted => ThreadState::Faulted,
+            State::Exited => ThreadState::Exited,
+        }
+    }
+}

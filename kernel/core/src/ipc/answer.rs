@@ -1,0 +1,185 @@
+//! The right to answer: used once, saved, dropped, or lost with its holder.
+
+use postern_abi::code::Delivery;
+use postern_abi::rights::Kind;
+use postern_abi::tag::Tag;
+use postern_abi::{ErrorCode, ErrorNumber, Phase, Rights, utcb};
+use postern_arena::Ref;
+
+use super::send::{Done, Outcome};
+use crate::Kernel;
+use crate::cap::{SlotId, Target};
+use crate::machine::Machine;
+use crate::object::Thread;
+use crate::object::thread::Caller;
+
+/// Why a caller gets `Aborted`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AbortReason {
+    /// The right to answer was deleted or overwritten.
+    Dropped,
+    /// Its holder died.
+    Died,
+}
+
+impl<M: Machine> Kernel<M> {
+    /// The caller of call number `number` will not get an answer.
+    pub(crate) fn abort_caller(
+        &mut self,
+        caller: Ref<Thread<M>>,
+        number: u32,
+        reason: AbortReason,
+    ) {
+        if self.threads.get(caller).is_some_and(|thread| thread.awaits(number)) {
+            // Argument 1 tells "dropped" from "died" (0).
+            let argument = u8::from(reason == AbortReason::Dropped);
+            let error =
+                ErrorCode { number: ErrorNumber::Aborted, phase: Phase::Receive, argument };
+            self.interrupt_ipc(caller, error);
+        }
+    }
+
+    /// Drops the implicit right to answer that `holder` has, if any.
+    pub(crate) fn drop_caller(&mut self, holder: Ref<Thread<M>>, reason: AbortReason) {
+        if let Some(caller) = self.take_caller(holder) {
+            self.abort_caller(caller.thread, caller.number, reason);
+        }
+    }
+
+    /// Takes the implicit right to answer; the holder's priority falls back to
+    /// its own.
+    fn take_caller(&mut self, holder: Ref<Thread<M>>) -> Option<Caller<M>> {
+        let thread = self.threads.get_mut(holder)?;
+        let caller = thread.caller.take()?;
+        let own = thread.priority;
+        self.set_effective(holder, own);
+        if let Some(waiting) = self.threads.get_mut(caller.thread)
+            && waiting.awaits(caller.number)
+        {
+            waiting.answerer = None;
+        }
+        Some(caller)
+    }
+
+    /// A caller stops waiting: who was to answer it runs at its own priority
+    /// again, and its right to answer is void.
+    pub(crate) fn forget_answerer(&mut self, caller: Ref<Thread<M>>) {
+        let Some(answerer) =
+            self.threads.get_mut(caller).and_then(|thread| thread.answerer.take())
+        else {
+            return;
+        };
+        let Some(thread) = self.threads.get_mut(answerer) else { return };
+        // The void right stays with its holder, so that the late answer is an
+        // error there and not a surprise.
+        if thread.caller.is_some_and(|held| held.thread == caller) {
+            let own = thread.priority;
+            self.set_effective(answerer, own);
+        }
+    }
+
+    /// Answers: through the implicit right, or the saved one in slot `saved`.
+    /// The caller that got its answer is returned, to be made ready.
+    pub(crate) fn answer(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        saved: Option<u64>,
+        label: u64,
+        tag: Tag,
+        words: [u64; 4],
+    ) -> Result<Ref<Thread<M>>, ErrorCode> {
+        if !tag.is_valid() {
+            return Err(ErrorCode::send(ErrorNumber::Inval));
+        }
+        let (caller, slot) = match saved {
+            None => {
+                let held = self.threads.get(thread).and_then(|thread| thread.caller);
+                (held.ok_or(ErrorCode::send(ErrorNumber::NoCaller))?, None)
+            }
+            Some(slot) => {
+                let gone = ErrorCode::send(ErrorNumber::NotExistent);
+                let task = self.threads.get(thread).and_then(|thread| thread.task).ok_or(gone)?;
+                let (target, _) = self.lookup(task, slot, 0).map_err(|_| gone)?;
+                if target.kind != Kind::Reply {
+                    return Err(ErrorCode::send(ErrorNumber::WrongKind));
+                }
+                let caller = Caller { thread: target.reference(), number: target.extra };
+                (caller, Some(SlotId::new(task.index(), slot as u32)))
+            }
+        };
+        let waits = self.threads.get(caller.thread).is_some_and(|it| it.awaits(caller.number));
+        if waits && tag.items() > 0 {
+            // A mistake of the replier costs nothing; windows that do not fit
+            // end the call for both.
+            if let Err(error) = self.transfer_items(thread, caller.thread, tag.items()) {
+                if error.number == ErrorNumber::MsgCut {
+                    self.use_up(thread, slot);
+                    let cut = ErrorCode { phase: Phase::Receive, ..error };
+                    self.interrupt_ipc(caller.thread, cut);
+                }
+                return Err(error);
+            }
+        }
+        self.use_up(thread, slot);
+        if !waits {
+            return Err(ErrorCode::send(ErrorNumber::NotExistent));
+        }
+        self.copy_words(thread, caller.thread, tag.words());
+        self.detach(caller.thread);
+        if let Some(waiting) = self.threads.get_mut(caller.thread) {
+            let mut visible = words;
+            visible.iter_mut().skip(tag.words()).for_each(|word| *word = 0);
+            waiting.succeed(Delivery::Reply as u64, label, tag, visible);
+            waiting.answerer = None;
+        }
+        Ok(caller.thread)
+    }
+
+    /// The right to answer that was just used is gone.
+    fn use_up(&mut self, thread: Ref<Thread<M>>, slot: Option<SlotId>) {
+        match slot {
+            None => {
+                let _used = self.take_caller(thread);
+            }
+            Some(slot) => self.forget_reply(slot),
+        }
+    }
+
+    /// Empties a slot with a right to answer, without aborting the caller.
+    fn forget_reply(&mut self, at: SlotId) {
+        if let Some(task) = self.tasks.nth_mut(at.task())
+            && let Some(slot) = task.table.get_mut(at.slot() as usize)
+        {
+            *slot = crate::cap::Slot::default();
+            task.slots_used -= 1;
+        }
+    }
+
+    /// Moves the implicit right to answer into a slot.
+    pub(crate) fn save_reply(&mut self, thread: Ref<Thread<M>>, slot: u64) -> Outcome {
+        let gone = ErrorCode::new(ErrorNumber::NotExistent, 1);
+        let task = self.threads.get(thread).and_then(|thread| thread.task).ok_or(gone)?;
+        let at = self.check_empty(task, slot, 1)?;
+        let caller =
+            self.take_caller(thread).ok_or(ErrorCode::new(ErrorNumber::NoCaller, 0))?;
+        let mut target = Target::new(Kind::Reply, caller.thread);
+        target.extra = caller.number;
+        self.install(at, target, Rights::GRANT, None);
+        Ok(Done::Plain)
+    }
+
+    /// Reply, with whatever the UTCB says.
+    pub(crate) fn reply(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        saved: bool,
+        label: u64,
+        tag: Tag,
+        words: [u64; 4],
+    ) -> Outcome {
+        let saved = saved.then(|| self.utcb_word(thread, utcb::REPLY_HANDLE));
+        let caller = self.answer(thread, saved, label, tag, words)?;
+        self.wake(caller);
+        Ok(Done::Plain)
+    }
+}

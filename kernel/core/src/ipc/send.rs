@@ -1,0 +1,243 @@
+//! Sending: from the capability to the receiver or to the queue before it.
+
+use postern_abi::rights::Kind;
+use postern_abi::tag::{Tag, protocol};
+use postern_abi::timeout::Timeout;
+use postern_abi::{ErrorCode, ErrorNumber, Rights, utcb};
+use postern_arena::Ref;
+
+use crate::Kernel;
+use crate::invoke::Request;
+use crate::machine::Machine;
+use crate::object::thread::{Expects, Message, Queue, Source, State};
+use crate::object::{Gate, Thread};
+
+/// What a system call does to its caller.
+pub(crate) type Outcome = Result<Done, ErrorCode>;
+
+/// A system call that did not fail.
+pub(crate) enum Done {
+    /// The outputs are set, or the thread waits and they will be.
+    Settled,
+    /// Success without outputs.
+    Plain,
+}
+
+/// What a sender hands over in registers.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing {
+    /// Slot of the capability that is called.
+    pub handle: u64,
+    pub tag: Tag,
+    pub words: [u64; 4],
+    pub send: Timeout,
+    pub receive: Timeout,
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Call (`expects` an answer) or send through a capability.
+    pub(crate) fn send(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        out: Outgoing,
+        expects: Expects,
+    ) -> Outcome {
+        let error = |number| Err(ErrorCode::send(number));
+        let Some(task) = self.threads.get(thread).and_then(|thread| thread.task) else {
+            return error(ErrorNumber::NotExistent);
+        };
+        let Ok((target, rights)) = self.lookup(task, out.handle, 0) else {
+            return error(ErrorNumber::NotExistent);
+        };
+        if !out.tag.is_valid() {
+            return error(ErrorNumber::Inval);
+        }
+        let kobject = out.tag.protocol() == protocol::KOBJECT;
+        if target.kind == Kind::Gate && !(kobject && rights.contains(Rights::SERVER)) {
+            let message = Message {
+                gate: target.reference(),
+                rights: u64::from((rights & (Rights::W | Rights::S)).bits()),
+                label: 0,
+                tag: out.tag,
+                words: out.words,
+                expects,
+            };
+            return self.send_through(thread, message, out.send, out.receive);
+        }
+        if target.kind == Kind::Reply {
+            // A right to answer is used by reply, not by calling it.
+            return error(ErrorNumber::WrongKind);
+        }
+        if !kobject {
+            return error(ErrorNumber::BadProtocol);
+        }
+        self.invoke(Request { thread, task, target, rights, tag: out.tag, words: out.words })
+    }
+
+    /// Forwards a message to whatever is bound to its gate.
+    fn send_through(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        mut message: Message<M>,
+        send: Timeout,
+        receive: Timeout,
+    ) -> Outcome {
+        let gone = ErrorCode::send(ErrorNumber::NotExistent);
+        let gate = self.gates.get(message.gate).ok_or(gone)?;
+        let Some(receiver) = gate.target else {
+            return self.wait_to_send(thread, message, Queue::Gate(message.gate), send, receive);
+        };
+        message.label = gate.label | message.rights;
+        let target = self.threads.get(receiver).filter(|thread| thread.is_alive()).ok_or(gone)?;
+        if receiver == thread || !target.accepts(message.gate) {
+            return self.wait_to_send(thread, message, Queue::Thread(receiver), send, receive);
+        }
+        self.transfer(thread, receiver, &message)?;
+        match message.expects {
+            Expects::Answer => {
+                if self.await_answer(thread, receiver, receive) {
+                    self.hand_over(receiver);
+                } else {
+                    self.wake(receiver);
+                }
+                Ok(Done::Settled)
+            }
+            Expects::Nothing | Expects::End => {
+                self.wake(receiver);
+                Ok(Done::Plain)
+            }
+        }
+    }
+
+    /// Sets the sender waiting in a queue; the label of a message that waits
+    /// at a thread is final, that of one at an unbound gate is not.
+    fn wait_to_send(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        message: Message<M>,
+        queue: Queue<M>,
+        send: Timeout,
+        receive: Timeout,
+    ) -> Outcome {
+        if !self.limit(thread, send, utcb::SEND_DEADLINE) {
+            return Err(ErrorCode::send(ErrorNumber::Timeout));
+        }
+        if self.current == Some(thread) {
+            self.current = None;
+        }
+        if let Some(sender) = self.threads.get_mut(thread) {
+            sender.state = State::Sending;
+            sender.message = Some(message);
+            sender.receive_timeout = receive;
+        }
+        self.enter(thread, queue);
+        Ok(Done::Settled)
+    }
+
+    /// A sender whose call was just delivered to `answerer` starts to wait for
+    /// the answer. `false`: its receive timeout has passed already, and it is
+    /// ready with that error.
+    pub(super) fn await_answer(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        answerer: Ref<Thread<M>>,
+        receive: Timeout,
+    ) -> bool {
+        if self.current == Some(thread) {
+            self.current = None;
+        }
+        let Some(sender) = self.threads.get_mut(thread) else { return false };
+        sender.state = State::Calling;
+        sender.answerer = Some(answerer);
+        if receive == Timeout::NEVER {
+            return true;
+        }
+        if self.limit_receive(thread, receive) {
+            return true;
+        }
+        self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::Timeout));
+        false
+    }
+
+    /// Delivers to a gate that was just bound all that waits at it: they take
+    /// their place at the thread, with the new label.
+    pub(crate) fn release_waiting(&mut self, reference: Ref<Gate<M>>) {
+        loop {
+            let Some(gate) = self.gates.get(reference) else { return };
+            let (Some(first), Some(receiver)) = (gate.waiting.first(), gate.target) else { return };
+            let label = gate.label;
+            let Some(sender) = self.threads.at(first) else { return };
+            // The deadline stays; only the queue changes.
+            let Some(waiting) = self.threads.get_mut(sender) else { return };
+            if let Some(message) = &mut waiting.message {
+                message.label = label | message.rights;
+            }
+            let queue = core::mem::replace(&mut waiting.queue, Queue::None);
+            self.leave(sender, queue);
+            self.enter(sender, Queue::Thread(receiver));
+            self.serve(receiver);
+        }
+    }
+
+    /// If `receiver` waits for a message and one waits for it: delivers.
+    pub(crate) fn serve(&mut self, receiver: Ref<Thread<M>>) {
+        let Some(waiting) = self.threads.get(receiver) else { return };
+        if waiting.state == State::Receiving && self.take_next(receiver) {
+            self.detach(receiver);
+            self.wake(receiver);
+        }
+    }
+
+    /// The kernel tells `gate` that a thread has ended, in that thread's name.
+    pub(crate) fn send_end(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        gate: Ref<Gate<M>>,
+        words: [u64; 4],
+    ) {
+        let Some(found) = self.gates.get(gate) else { return };
+        let mut message = Message {
+            gate,
+            rights: 0,
+            label: found.label,
+            tag: Tag::new(protocol::EXIT, 4),
+            words,
+            expects: Expects::End,
+        };
+        let Some(receiver) = found.target else {
+            self.hold_end(thread, message, Queue::Gate(gate));
+            return;
+        };
+        message.label = found.label;
+        let Some(target) = self.threads.get(receiver).filter(|thread| thread.is_alive()) else {
+            return;
+        };
+        if receiver != thread && target.accepts(gate) {
+            if self.transfer(thread, receiver, &message).is_ok() {
+                self.wake(receiver);
+            }
+        } else {
+            self.hold_end(thread, message, Queue::Thread(receiver));
+        }
+    }
+
+    fn hold_end(&mut self, thread: Ref<Thread<M>>, message: Message<M>, queue: Queue<M>) {
+        if let Some(sender) = self.threads.get_mut(thread) {
+            sender.message = Some(message);
+        }
+        self.enter(thread, queue);
+    }
+}
+
+impl<M: Machine> Thread<M> {
+    /// Whether a message through `gate` can be delivered right now.
+    #[inline]
+    pub(super) fn accepts(&self, gate: Ref<Gate<M>>) -> bool {
+        self.state == State::Receiving
+            && match self.source {
+                Source::Open => true,
+                Source::Gate(only) => only == gate,
+                Source::Notification(_) => false,
+            }
+    }
+}

@@ -1,0 +1,128 @@
+//! The Postern kernel as a state machine.
+//!
+//! Everything that the kernel decides is decided here: who runs, who may do
+//! what to whom, who owns which memory, which message goes where. The crate
+//! touches no hardware and no raw pointer, keeps no statics, and is generic
+//! over the machine below ([`machine::Machine`]), so the same code runs in the
+//! kernel and on the host, where property tests drive it against a simulated
+//! machine (`sim`).
+//!
+//! Rules of the house:
+//!
+//! - An entry ([`Kernel::syscall`], [`Kernel::timer`], ...) runs to completion
+//!   and leaves a state in which [`Kernel::next`] says what the CPU does. There
+//!   is one kernel stack, and nothing blocks inside of the kernel.
+//! - Nothing is allocated on the way of a message. Objects are made by
+//!   factories, ahead of time, on their quota.
+//! - Work that grows with the size of something is cut into steps
+//!   ([`Kernel::work`]) with interrupts let in between.
+//! - After any operation "the current thread" is looked up again: the caller
+//!   may have destroyed itself.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(any(test, feature = "sim"))]
+extern crate std;
+
+mod account;
+mod boot;
+pub mod cap;
+#[cfg(any(test, feature = "sim"))]
+mod check;
+mod destroy;
+mod entry;
+mod invoke;
+mod ipc;
+pub mod machine;
+pub mod mem;
+pub mod object;
+mod report;
+mod run;
+pub mod sched;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
+mod slots;
+#[cfg(test)]
+mod tests;
+pub mod work;
+
+pub use boot::BootError;
+
+use machine::{Area, Machine};
+use mem::{FrameAllocator, FrameInfo};
+use object::{Factory, Gate, IoPort, Irq, Mapping, Memory, Notification, Task, Thread};
+use postern_arena::{Arena, Ref, Table};
+use sched::{ReadyQueue, Timeouts};
+
+/// Number of interrupt lines that the kernel knows.
+pub const LINES: usize = postern_abi::image::init::IRQ_COUNT as usize;
+
+/// The kernel: all of its state and the machine it runs on.
+pub struct Kernel<M: Machine> {
+    /// The machine.
+    pub machine: M,
+    frames: FrameAllocator,
+    threads: Arena<Thread<M>>,
+    gates: Arena<Gate<M>>,
+    tasks: Arena<Task<M>>,
+    factories: Arena<Factory>,
+    memories: Arena<Memory>,
+    mappings: Arena<Mapping<M>>,
+    notifications: Arena<Notification<M>>,
+    ports: Arena<IoPort>,
+    irqs: [Irq<M>; LINES],
+    ready: ReadyQueue,
+    timeouts: Timeouts,
+    /// The running thread; ready, and in no queue.
+    current: Option<Ref<Thread<M>>>,
+    /// Runs next unless somebody more urgent is ready; ready, in no queue.
+    handoff: Option<Ref<Thread<M>>>,
+    /// Somebody at least as urgent as the current thread became ready.
+    reschedule: bool,
+    clock: run::Clock,
+    /// The first thread of `init`, without which nothing useful can happen.
+    init: Option<Ref<Thread<M>>>,
+    /// Objects that are being taken apart, first one.
+    dying: Option<cap::Target>,
+}
+
+impl<M: Machine> Kernel<M> {
+    /// A kernel without memory. `infos` has one element for each page frame
+    /// from physical address 0 on; frames past its end are never used.
+    ///
+    /// # Panics
+    /// If the machine has no addresses for the kernel's tables.
+    pub fn new(mut machine: M, infos: &'static mut [FrameInfo]) -> Self {
+        let mut area = 0;
+        let mut region = |machine: &mut M| {
+            area += 1;
+            machine.region(Area::Objects(area - 1)).expect("addresses for the kernel's tables")
+        };
+        Self {
+            frames: FrameAllocator::new(infos),
+            threads: Arena::new(region(&mut machine)),
+            gates: Arena::new(region(&mut machine)),
+            tasks: Arena::new(region(&mut machine)),
+            factories: Arena::new(region(&mut machine)),
+            memories: Arena::new(region(&mut machine)),
+            mappings: Arena::new(region(&mut machine)),
+            notifications: Arena::new(region(&mut machine)),
+            ports: Arena::new(region(&mut machine)),
+            irqs: [const { Irq { bound: None, pending: false } }; LINES],
+            ready: ReadyQueue::default(),
+            timeouts: Timeouts::new(Table::new(region(&mut machine))),
+            current: None,
+            handoff: None,
+            reschedule: false,
+            clock: run::Clock::default(),
+            init: None,
+            dying: None,
+            machine,
+        }
+    }
+
+    /// Hands usable RAM to the kernel, before `start_init`.
+    pub fn add_memory(&mut self, first_page: u64, pages: u64) {
+        self.frames.add(first_page, pages);
+    }
+}

@@ -1,0 +1,260 @@
+//! What the core asks of the machine it runs on.
+//!
+//! The core decides and the machine does: nothing here may decide who runs,
+//! who may do what, or what an object is. `kernel/machine` implements it for
+//! x86_64, `crate::sim` for the host. The trait is a generic parameter of the
+//! kernel, never a trait object, so that a call to it can be inlined away.
+
+use core::fmt;
+
+use postern_arena::{Page, Region};
+
+use crate::mem::Frames;
+
+/// Where the core keeps its tables; each is a region of kernel addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Area {
+    /// The arena of one kind of object, or another table; small numbers.
+    Objects(u8),
+    /// The capability table of the task with this arena index.
+    Capabilities(u32),
+}
+
+bitflags::bitflags! {
+    /// What user code may do with a mapped page.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Access: u8 {
+        /// Read it (every mapping has this).
+        const R = 1;
+        /// Write it.
+        const W = 2;
+        /// Fetch instructions from it; never together with W.
+        const X = 4;
+    }
+}
+
+/// The registers of an activation, in the order in which the x86_64 entry code
+/// pushes them, so that it can save a preempted thread in place.
+///
+/// The end of `ss` is 16-byte aligned, because the CPU aligns the stack it
+/// pushes to.
+#[derive(Debug, Clone, Default)]
+#[repr(C, align(16))]
+#[expect(missing_docs, reason = "the names of the registers say it all")]
+pub struct Registers {
+    pub r15: u64,
+    pub r14: u64,
+    pub r13: u64,
+    pub r12: u64,
+    pub rbp: u64,
+    pub rbx: u64,
+    pub r11: u64,
+    pub r10: u64,
+    pub r9: u64,
+    pub r8: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub rax: u64,
+    /// Interrupt vector, written by the entry code.
+    pub vector: u64,
+    /// Error code of the CPU, or 0.
+    pub error: u64,
+    pub rip: u64,
+    pub cs: u64,
+    pub rflags: u64,
+    pub rsp: u64,
+    pub ss: u64,
+}
+
+/// Which registers of an activation count (DESIGN section 2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u64)]
+pub enum Form {
+    /// It left by a system call: `rip`, `rsp`, the outputs `rax rdi rsi rdx r10
+    /// r8 r9` and the carry flag in `rflags`; every other register is zeroed.
+    #[default]
+    Outputs = 0,
+    /// It was preempted, faulted, was started, or restarts a system call:
+    /// every register.
+    Full = 1,
+}
+
+/// The user state of an activation: what the one exit loads.
+#[derive(Debug, Clone, Default)]
+#[repr(C, align(16))]
+pub struct UserState {
+    /// The registers.
+    pub registers: Registers,
+    /// Which of them count.
+    pub form: Form,
+    /// The FS base; loaded at every switch.
+    pub fs_base: u64,
+}
+
+/// The carry flag in RFLAGS: the system call failed.
+pub const CARRY: u64 = 1;
+
+/// A source of page frames for page tables; `None` when the quota or the
+/// machine is out of them.
+pub trait Supply {
+    /// One frame, contents arbitrary; the machine zeroes it.
+    fn frame(&mut self) -> Option<Frames>;
+}
+
+/// The supply ran dry; what was done so far stays done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfFrames;
+
+/// An exception that user code caused. The registers are already in the
+/// activation's [`UserState`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fault {
+    /// Exception vector, 0 to 31.
+    pub vector: u8,
+    /// Error code of the CPU, or 0.
+    pub error: u64,
+    /// The address that a page fault is about, else 0.
+    pub address: u64,
+}
+
+/// What the CPU must do next; the answer of [`crate::Kernel::next`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Resume the current thread: load its `UserState`.
+    User,
+    /// Nothing is ready: wait for an interrupt.
+    Idle,
+    /// A long operation has more steps: let interrupts in, then ask again.
+    Work,
+}
+
+/// The machine. Every method runs with interrupts off.
+pub trait Machine: Sized {
+    /// An address space: its root tables and the page-table frames below.
+    type Space;
+    /// The kernel's own way to the UTCB page of a thread. It owns the frame.
+    type Utcb;
+
+    /// Nanoseconds since boot; never goes backwards.
+    fn now(&mut self) -> u64;
+    /// Asks for one timer interrupt at `deadline` (nanoseconds since boot, in
+    /// the past means at once), or for none. Replaces the earlier request.
+    fn arm(&mut self, deadline: Option<u64>);
+
+    /// Sets aside the addresses of an area. Called once for each area between
+    /// two [`Machine::release_region`] calls.
+    fn region(&mut self, area: Area) -> Option<Region>;
+    /// Takes back the empty region of an area.
+    fn release_region(&mut self, area: Area, region: Region);
+    /// Makes `frame` appear, zeroed, at the kernel address `at` of a region.
+    ///
+    /// # Errors
+    /// Gives the frame back when the supply has no frame for a page table.
+    fn kernel_page(
+        &mut self,
+        at: usize,
+        frame: Frames,
+        supply: &mut impl Supply,
+    ) -> Result<Page, Frames>;
+    /// Undoes [`Machine::kernel_page`].
+    fn release_kernel_page(&mut self, page: Page) -> Frames;
+
+    /// A new, empty address space with all its top-level entries in place.
+    fn space(&mut self, supply: &mut impl Supply) -> Option<Self::Space>;
+    /// Takes one page-table frame out of a dying space that runs on no CPU;
+    /// `None` when it has none left. The space must not be mapped into again.
+    fn dismantle(&mut self, space: &mut Self::Space) -> Option<Frames>;
+    /// Maps `pages` pages of `frames` from page `first` on at `at`. The range
+    /// is checked and unmapped, except for the part that an earlier call for
+    /// the same range already mapped. Uses large pages where they fit. Works
+    /// through at most [`Machine::STEP`] page-table entries and returns how many
+    /// pages are mapped by this call (so fewer than `pages` means: call again
+    /// for the rest).
+    ///
+    /// # Errors
+    /// When the supply runs dry; the pages mapped so far stay mapped, and the
+    /// caller unmaps the whole range.
+    fn map(
+        &mut self,
+        space: &mut Self::Space,
+        at: u64,
+        frames: &Frames,
+        first: u64,
+        pages: u64,
+        access: Access,
+        supply: &mut impl Supply,
+    ) -> Result<u64, OutOfFrames>;
+    /// Unmaps up to `pages` pages from `at` on, whether mapped or not, in at
+    /// most [`Machine::STEP`] entries; returns how many pages are done. The
+    /// translations are gone from every CPU when it returns.
+    fn unmap(&mut self, space: &mut Self::Space, at: u64, pages: u64) -> u64;
+    /// Makes `space` the current address space of this CPU.
+    fn activate(&mut self, space: &Self::Space);
+    /// Leaves whatever space is current for the kernel's own one, so that no
+    /// CPU uses a space that is dismantled.
+    fn deactivate(&mut self);
+
+    /// Makes `frame` (contents arbitrary) a zeroed UTCB.
+    fn utcb(&mut self, frame: Frames) -> Self::Utcb;
+    /// Maps a UTCB at `at` in its task (read and write).
+    ///
+    /// # Errors
+    /// When the supply runs dry; nothing is mapped then.
+    fn map_utcb(
+        &mut self,
+        space: &mut Self::Space,
+        at: u64,
+        utcb: &Self::Utcb,
+        supply: &mut impl Supply,
+    ) -> Result<(), OutOfFrames>;
+    /// Gives the frame of a UTCB back; it is unmapped already.
+    fn release_utcb(&mut self, utcb: Self::Utcb) -> Frames;
+    /// Reads word `index` (below 512), once.
+    fn read_word(&self, utcb: &Self::Utcb, index: usize) -> u64;
+    /// Writes word `index` (below 512).
+    fn write_word(&self, utcb: &Self::Utcb, index: usize, value: u64);
+    /// Copies words `first..end` from one UTCB to the same place of another,
+    /// reading each once.
+    fn copy_words(&self, from: &Self::Utcb, to: &Self::Utcb, first: usize, end: usize);
+
+    /// Zeroes `pages` pages of `frames` from page `first` on. The core bounds
+    /// `pages`.
+    fn zero(&mut self, frames: &Frames, first: u64, pages: u64);
+    /// Copies `bytes` into `frames` at byte `offset` (boot only).
+    fn fill(&mut self, frames: &Frames, offset: u64, bytes: &[u8]);
+    /// Reads the 8-byte word at a user address of `space`, if it is mapped
+    /// readable for the user; never faults. For crash reports.
+    fn peek(&self, space: &Self::Space, at: u64) -> Option<u64>;
+
+    /// Number of interrupt lines.
+    fn lines(&self) -> u32;
+    /// Masks or unmasks an interrupt line.
+    fn mask(&mut self, line: u32, masked: bool);
+
+    /// Reads an I/O port, `width` 1, 2 or 4 bytes.
+    fn port_in(&mut self, port: u16, width: u8) -> u32;
+    /// Writes an I/O port, `width` 1, 2 or 4 bytes.
+    fn port_out(&mut self, port: u16, width: u8, value: u32);
+
+    /// `init` has ended, so nothing useful can happen any more: tells whoever
+    /// runs the machine and stops it. May return on machines that cannot stop.
+    fn give_up(&mut self);
+
+    /// Writes bytes to the kernel's log, as they are.
+    fn log(&mut self, bytes: &[u8]);
+
+    /// Most page-table entries that one call of `map` or `unmap` works through.
+    const STEP: u64 = 512;
+}
+
+/// Lets `write!` go to the log of a machine.
+pub struct LogWriter<'a, M: Machine>(pub &'a mut M);
+
+impl<M: Machine> fmt::Write for LogWriter<'_, M> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.log(text.as_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! The kernel's objects, one kind a file. These are plain structures: what
+//! may be done with them is decided in `crate::invoke` and `crate::ipc`.
+
+mod factory;
+mod gate;
+mod small;
+mod task;
+pub mod thread;
+
+pub use factory::Factory;
+pub use gate::Gate;
+pub use small::{IoPort, Irq, Mapping, Memory, Notification};
+pub use task::Task;
+pub use thread::Thread;
+
+use postern_arena::Ref;
+
+use crate::cap::Target;
+
+/// What every object made by a factory begins with.
+#[derive(Debug, Clone, Copy)]
+pub struct Header {
+    /// Number of capabilities; the object goes when the last one goes.
+    pub capabilities: u32,
+    /// The factory that made it and is charged for it.
+    pub factory: Ref<Factory>,
+    /// Bytes charged there; they go back when the object goes.
+    pub charge: u64,
+    /// It is being taken apart: nobody finds it any more.
+    pub dying: bool,
+    /// The next object that is being taken apart.
+    pub next_dying: Option<Target>,
+}
+
+impl Header {
+    /// An object with no capability yet.
+    #[must_use]
+    pub const fn new(factory: Ref<Factory>, charge: u64) -> Self {
+        Self { capabilities: 0, factory, charge, dying: false, next_dying: None }
+    }
+}

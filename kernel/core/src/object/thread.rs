@@ -1,0 +1,216 @@
+//! Threads: a scheduling state and the activation that it runs.
+
+use postern_abi::ErrorCode;
+use postern_abi::op::reason;
+use postern_abi::tag::Tag;
+use postern_abi::timeout::Timeout;
+use postern_arena::Ref;
+
+use super::{Gate, Header, Notification, Task};
+use crate::machine::{CARRY, Machine, UserState};
+use crate::sched::{QueueLinks, WaitQueue};
+
+/// What a thread is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Created, never started.
+    New,
+    /// Runs, is about to, or waits in the ready queue.
+    Ready,
+    /// Waits for a receiver or for a gate to be bound.
+    Sending,
+    /// Waits for a message.
+    Receiving,
+    /// Waits for the answer to its call.
+    Calling,
+    /// Asleep until its deadline.
+    Sleeping,
+    /// Stopped by another thread.
+    Stopped,
+    /// Stopped by a fault that nobody handled.
+    Faulted,
+    /// Has exited.
+    Exited,
+}
+
+/// In which queue a thread stands. At most one at a time.
+pub enum Queue<M: Machine> {
+    /// None.
+    None,
+    /// The ready queue.
+    Ready,
+    /// Senders of an unbound gate.
+    Gate(Ref<Gate<M>>),
+    /// Senders that wait for a thread to receive.
+    Thread(Ref<Thread<M>>),
+}
+
+/// From whom a thread wants to receive.
+pub enum Source<M: Machine> {
+    /// From everybody.
+    Open,
+    /// Through one gate only.
+    Gate(Ref<Gate<M>>),
+    /// From one notification only.
+    Notification(Ref<Notification<M>>),
+}
+
+/// A right to answer: who waits, and for the answer to which of its calls.
+pub struct Caller<M: Machine> {
+    /// The thread that waits.
+    pub thread: Ref<Thread<M>>,
+    /// The number of its call; a later call has another one.
+    pub number: u32,
+}
+
+// Manual impls: deriving would ask for `M: Copy`, which is not needed.
+macro_rules! copy {
+    ($($name:ident),*) => {$(
+        impl<M: Machine> Clone for $name<M> {
+            #[inline(always)]
+            fn clone(&self) -> Self { *self }
+        }
+        impl<M: Machine> Copy for $name<M> {}
+    )*};
+}
+copy!(Queue, Source, Caller);
+
+/// What a message expects after its delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expects {
+    /// Nothing: the sender goes on.
+    Nothing,
+    /// An answer: the sender waits for it.
+    Answer,
+    /// The sender is a thread that ended; nobody is resumed.
+    End,
+}
+
+/// A message on its way. Further words and items are in the sender's UTCB.
+pub struct Message<M: Machine> {
+    /// The gate it went through.
+    pub gate: Ref<Gate<M>>,
+    /// Rights of the capability that was used, as they show in the label.
+    pub rights: u64,
+    /// Label as it will arrive; set when the sender is queued at a thread.
+    pub label: u64,
+    /// The tag.
+    pub tag: Tag,
+    /// Words 0 to 3.
+    pub words: [u64; 4],
+    /// What is expected after delivery.
+    pub expects: Expects,
+}
+copy!(Message);
+
+/// A thread.
+pub struct Thread<M: Machine> {
+    /// Registers of the home activation.
+    pub user: UserState,
+    /// What it is doing.
+    pub state: State,
+    /// Priority of its own.
+    pub priority: u8,
+    /// Priority it runs at: its own or that of its caller.
+    pub effective: u8,
+    /// The right to answer of the last call that it received.
+    pub caller: Option<Caller<M>>,
+    /// Number of its own last call.
+    pub call_number: u32,
+    /// The task it is at home in.
+    pub task: Option<Ref<Task<M>>>,
+    /// Its UTCB.
+    pub utcb: Option<M::Utcb>,
+    /// From whom it wants to receive.
+    pub source: Source<M>,
+    /// Links of the queue it stands in.
+    pub links: QueueLinks,
+    /// The queue it stands in.
+    pub queue: Queue<M>,
+    /// Senders that wait for it to receive.
+    pub senders: WaitQueue,
+    /// What it is sending.
+    pub message: Option<Message<M>>,
+    /// The thread that holds the implicit right to answer its call.
+    pub answerer: Option<Ref<Thread<M>>>,
+    /// Receive timeout of the call it is sending.
+    pub receive_timeout: Timeout,
+    /// Position in the heap of timeouts, if it has a deadline.
+    pub timeout: Option<u32>,
+    /// The notification bound to it.
+    pub notification: Option<Ref<Notification<M>>>,
+    /// Who is told of its end.
+    pub exit_gate: Option<Ref<Gate<M>>>,
+    /// A long operation that it does before it returns to the user.
+    pub work: Option<crate::work::Work<M>>,
+    /// Nanoseconds of CPU time, those spent in servers on its behalf included.
+    pub time: u64,
+    /// Capabilities and charge.
+    pub header: Header,
+    /// Next and previous thread of the same task.
+    pub of_task: (Option<u32>, Option<u32>),
+    /// Why it ended ([`reason`]), and the detail.
+    pub ended: (u64, u64),
+}
+
+impl<M: Machine> Thread<M> {
+    /// Whether it waits for the answer to its call number `number`.
+    #[must_use]
+    pub fn awaits(&self, number: u32) -> bool {
+        self.state == State::Calling && self.call_number == number
+    }
+
+    /// Whether it will run again or can be made to, so that messages to it
+    /// make sense.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.header.dying && !matches!(self.state, State::Exited | State::Faulted)
+    }
+
+    /// Sets what its system call returns: success with these outputs.
+    #[inline]
+    pub fn succeed(&mut self, kind: u64, label: u64, tag: Tag, words: [u64; 4]) {
+        let registers = &mut self.user.registers;
+        registers.rax = kind;
+        registers.rdi = label;
+        registers.rsi = tag.bits();
+        [registers.rdx, registers.r10, registers.r8, registers.r9] = words;
+        registers.rflags = 0;
+    }
+
+    /// Sets what its system call returns: an error, and nothing else.
+    pub fn fail(&mut self, error: ErrorCode) {
+        self.succeed(error.encode(), 0, Tag::default(), [0; 4]);
+        self.user.registers.rflags = CARRY;
+    }
+
+    /// A thread that belongs nowhere yet.
+    #[must_use]
+    pub fn new(priority: u8, header: Header) -> Self {
+        Self {
+            user: UserState::default(),
+            state: State::New,
+            priority,
+            effective: priority,
+            caller: None,
+            call_number: 0,
+            task: None,
+            utcb: None,
+            source: Source::Open,
+            links: QueueLinks::default(),
+            queue: Queue::None,
+            senders: WaitQueue::default(),
+            message: None,
+            answerer: None,
+            receive_timeout: Timeout::NEVER,
+            timeout: None,
+            notification: None,
+            exit_gate: None,
+            work: None,
+            time: 0,
+            header,
+            of_task: (None, None),
+            ended: (reason::NONE, 0),
+        }
+    }
+}

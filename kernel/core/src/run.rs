@@ -1,0 +1,333 @@
+//! Who runs: ready, blocked, next; time slices and deadlines.
+
+use postern_abi::{ErrorCode, ErrorNumber};
+use postern_arena::{Arena, Ref};
+
+use crate::Kernel;
+use crate::machine::{Machine, Next};
+use crate::object::Thread;
+use crate::object::thread::{Queue, State};
+use crate::sched::{QueueLinks, Threads, TimeoutEntry};
+
+/// Nanoseconds of a time slice.
+const SLICE: u64 = 10_000_000;
+
+/// What the scheduler knows of time.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    /// The deadline that the timer is armed for.
+    armed: Option<u64>,
+    /// End of the running thread's slice; `None` while nobody competes.
+    slice_end: Option<u64>,
+    /// Since when the current stretch of time is not charged to anybody yet.
+    since: u64,
+    /// Who pays for it: the thread that was dispatched, not the servers that
+    /// it calls. `None` is idle time.
+    payer: Option<u32>,
+    /// Nanoseconds without work.
+    pub(crate) idle: u64,
+    /// Times that the scheduler chose a thread.
+    pub(crate) switches: u64,
+}
+
+impl<M: Machine> Threads for Arena<Thread<M>> {
+    fn links(&mut self, thread: u32) -> &mut QueueLinks {
+        &mut self.nth_mut(thread).expect("a queued thread exists").links
+    }
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Makes a thread ready that stands in no queue. It runs when its turn
+    /// comes; if it is more urgent than the current thread, now.
+    pub(crate) fn wake(&mut self, thread: Ref<Thread<M>>) {
+        let Some(woken) = self.threads.get_mut(thread) else { return };
+        woken.state = State::Ready;
+        woken.queue = Queue::Ready;
+        let priority = woken.effective;
+        self.ready.push(&mut self.threads, thread.index(), priority);
+        let current = self.current.and_then(|current| self.threads.get(current));
+        if let Some(current) = current
+            && (current.effective < priority
+                || current.effective == priority && self.clock.slice_end.is_none())
+        {
+            // A rival of the same priority makes the slice begin.
+            self.reschedule = true;
+        }
+    }
+
+    /// Makes a thread ready and lets it run in place of the current thread,
+    /// which has just blocked on it, on the same slice.
+    pub(crate) fn hand_over(&mut self, thread: Ref<Thread<M>>) {
+        if self.current.is_some() || self.handoff.is_some() {
+            return self.wake(thread);
+        }
+        if let Some(woken) = self.threads.get_mut(thread) {
+            woken.state = State::Ready;
+            woken.queue = Queue::None;
+            self.handoff = Some(thread);
+        }
+    }
+
+    /// Takes a thread off the CPU and out of every queue and deadline. Its
+    /// state is for the caller to set.
+    pub(crate) fn detach(&mut self, thread: Ref<Thread<M>>) {
+        self.clear_timeout(thread);
+        if self.current == Some(thread) {
+            self.current = None;
+        }
+        if self.handoff == Some(thread) {
+            self.handoff = None;
+        }
+        let Some(detached) = self.threads.get_mut(thread) else { return };
+        let queue = core::mem::replace(&mut detached.queue, Queue::None);
+        self.leave(thread, queue);
+    }
+
+    /// Takes a thread out of the queue that it stands in.
+    pub(crate) fn leave(&mut self, thread: Ref<Thread<M>>, queue: Queue<M>) {
+        match queue {
+            Queue::None => {}
+            Queue::Ready => self.ready.remove(&mut self.threads, thread.index()),
+            Queue::Gate(gate) => {
+                if let Some(gate) = self.gates.get_mut(gate) {
+                    gate.waiting.remove(&mut self.threads, thread.index());
+                }
+            }
+            Queue::Thread(receiver) => {
+                // The queue's head lies in the arena that its links lie in.
+                let Some(mut senders) = self.threads.get(receiver).map(|t| t.senders) else {
+                    return;
+                };
+                senders.remove(&mut self.threads, thread.index());
+                if let Some(receiver) = self.threads.get_mut(receiver) {
+                    receiver.senders = senders;
+                }
+            }
+        }
+    }
+
+    /// Puts a thread, which stands in no queue, into one.
+    pub(crate) fn enter(&mut self, thread: Ref<Thread<M>>, queue: Queue<M>) {
+        let Some(entering) = self.threads.get_mut(thread) else { return };
+        entering.queue = queue;
+        let priority = entering.effective;
+        match queue {
+            Queue::None => {}
+            Queue::Ready => self.ready.push(&mut self.threads, thread.index(), priority),
+            Queue::Gate(gate) => {
+                if let Some(gate) = self.gates.get_mut(gate) {
+                    gate.waiting.push(&mut self.threads, thread.index(), priority);
+                }
+            }
+            Queue::Thread(receiver) => {
+                let Some(mut senders) = self.threads.get(receiver).map(|t| t.senders) else {
+                    return;
+                };
+                senders.push(&mut self.threads, thread.index(), priority);
+                if let Some(receiver) = self.threads.get_mut(receiver) {
+                    receiver.senders = senders;
+                }
+            }
+        }
+    }
+
+    /// Changes the priority that a thread runs at, and its place in the queue
+    /// it stands in.
+    pub(crate) fn set_effective(&mut self, thread: Ref<Thread<M>>, priority: u8) {
+        let Some(changed) = self.threads.get_mut(thread) else { return };
+        if changed.effective == priority {
+            return;
+        }
+        let queue = changed.queue;
+        self.leave(thread, queue);
+        if let Some(changed) = self.threads.get_mut(thread) {
+            changed.effective = priority;
+        }
+        self.enter(thread, queue);
+        self.reschedule = true;
+    }
+
+    /// Ends the slice of the current thread: everybody of its priority that is
+    /// ready runs first.
+    pub(crate) fn yield_current(&mut self) {
+        if let Some(current) = self.current.take() {
+            self.enter(current, Queue::Ready);
+        }
+    }
+
+    /// Sets the deadline of a thread that has none.
+    pub(crate) fn set_timeout(&mut self, thread: Ref<Thread<M>>, deadline: u64) {
+        let threads = &mut self.threads;
+        let entry = TimeoutEntry { deadline, thread: thread.index() };
+        self.timeouts.insert(entry, |thread, at| {
+            if let Some(thread) = threads.nth_mut(thread) {
+                thread.timeout = Some(at);
+            }
+        });
+    }
+
+    /// Clears the deadline of a thread, if it has one.
+    pub(crate) fn clear_timeout(&mut self, thread: Ref<Thread<M>>) {
+        let Some(at) = self.threads.get_mut(thread).and_then(|thread| thread.timeout.take())
+        else {
+            return;
+        };
+        let threads = &mut self.threads;
+        self.timeouts.remove(at, |thread, at| {
+            if let Some(thread) = threads.nth_mut(thread) {
+                thread.timeout = Some(at);
+            }
+        });
+    }
+
+    /// The timer interrupt: wakes whose deadline has passed, ends the slice.
+    pub fn timer(&mut self) {
+        self.clock.armed = None;
+        let now = self.machine.now();
+        while let Some(entry) = self.timeouts.first().filter(|entry| entry.deadline <= now) {
+            let Some(thread) = self.threads.at(entry.thread) else { break };
+            self.expire(thread);
+        }
+        if self.clock.slice_end.is_some_and(|end| end <= now) {
+            self.clock.slice_end = None;
+            self.yield_current();
+        }
+        self.drain();
+    }
+
+    /// The deadline of a waiting thread has passed.
+    fn expire(&mut self, thread: Ref<Thread<M>>) {
+        let Some(waiting) = self.threads.get(thread) else { return };
+        match waiting.state {
+            State::Sending => self.interrupt_ipc(thread, ErrorCode::send(ErrorNumber::Timeout)),
+            State::Receiving | State::Calling => {
+                self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::Timeout));
+            }
+            State::Sleeping => {
+                self.detach(thread);
+                self.wake(thread);
+            }
+            // Only waiting threads have deadlines.
+            _ => self.clear_timeout(thread),
+        }
+    }
+
+    /// Says what the CPU does next, and prepares it: the current thread's
+    /// address space is active after [`Next::User`]. Idempotent.
+    pub fn next(&mut self) -> Next {
+        if self.reschedule {
+            self.reschedule = false;
+            let highest = self.ready.highest();
+            // A current thread with a rival of its priority keeps the CPU for
+            // the rest of its slice.
+            if let Some(current) = self.current
+                && self.threads.get(current).map(|thread| thread.effective) < highest
+            {
+                self.current = None;
+                if let Some(thread) = self.threads.get_mut(current) {
+                    thread.queue = Queue::Ready;
+                    let priority = thread.effective;
+                    self.ready.push_front(&mut self.threads, current.index(), priority);
+                }
+            }
+            self.schedule();
+        } else if self.current.is_none() {
+            self.schedule();
+        }
+        let Some(current) = self.current.and_then(|current| self.threads.get(current)) else {
+            return if self.dying.is_some() { Next::Work } else { Next::Idle };
+        };
+        if current.work.is_some() {
+            return Next::Work;
+        }
+        Next::User
+    }
+
+    /// Chooses the current thread, activates its space, arms the timer.
+    fn schedule(&mut self) {
+        let mut donated = false;
+        if self.current.is_none() {
+            let handoff = self.handoff.take();
+            let highest = self.ready.highest();
+            match handoff {
+                Some(thread)
+                    if self.threads.get(thread).map(|thread| thread.effective) >= highest =>
+                {
+                    self.current = Some(thread);
+                    donated = true;
+                }
+                other => {
+                    if let Some(thread) = other {
+                        self.enter(thread, Queue::Ready);
+                    }
+                    let next = self.ready.pop(&mut self.threads);
+                    self.current = next.and_then(|index| self.threads.at(index));
+                    if let Some(thread) = self.current.and_then(|t| self.threads.get_mut(t)) {
+                        thread.queue = Queue::None;
+                    }
+                }
+            }
+            if let Some(space) = self
+                .current
+                .and_then(|thread| self.threads.get(thread)?.task)
+                .and_then(|task| self.tasks.get(task)?.space.as_ref())
+            {
+                self.machine.activate(space);
+            }
+            self.clock.switches += 1;
+        }
+        let rival = self
+            .current
+            .and_then(|thread| self.threads.get(thread))
+            .is_some_and(|thread| self.ready.has(thread.effective));
+        if donated {
+            // On the caller's time: same payer, same slice.
+            if rival && self.clock.slice_end.is_none() {
+                self.clock.slice_end = Some(self.machine.now() + SLICE);
+            }
+        } else {
+            let now = self.machine.now();
+            self.account(now);
+            self.clock.slice_end = match self.clock.slice_end {
+                Some(end) if rival && end > now && self.clock.payer == self.current_index() => {
+                    Some(end)
+                }
+                _ if rival => Some(now + SLICE),
+                _ => None,
+            };
+            self.clock.payer = self.current_index();
+        }
+        self.arm();
+    }
+
+    fn current_index(&self) -> Option<u32> {
+        self.current.map(Ref::index)
+    }
+
+    /// Charges the time since the last call to whom it belongs.
+    pub(crate) fn account(&mut self, now: u64) {
+        let passed = now.saturating_sub(self.clock.since);
+        self.clock.since = now;
+        match self.clock.payer {
+            None => self.clock.idle += passed,
+            Some(payer) => {
+                if let Some(payer) = self.threads.nth_mut(payer) {
+                    payer.time += passed;
+                }
+            }
+        }
+    }
+
+    /// Arms the timer for what comes first, if that has changed.
+    pub(crate) fn arm(&mut self) {
+        let deadline = self.timeouts.first().map(|entry| entry.deadline);
+        let wanted = match (deadline, self.clock.slice_end) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if wanted != self.clock.armed {
+            self.clock.armed = wanted;
+            self.machine.arm(wanted);
+        }
+    }
+}

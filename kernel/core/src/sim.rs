@@ -1,0 +1,229 @@
+//! A simulated machine: what the core runs on in tests on the host.
+//!
+//! It keeps account of everything that it is given (frames, page tables,
+//! mappings), so that a test can see at any moment that nothing is lost or
+//! used twice. Time stands still unless a test moves it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::string::String;
+use std::vec;
+use std::vec::Vec;
+
+use core::cell::RefCell;
+
+use postern_abi::PAGE;
+use postern_arena::host::Space as HostSpace;
+use postern_arena::{Page, Region};
+
+use crate::machine::{Access, Area, Machine, OutOfFrames, Supply};
+use crate::mem::Frames;
+
+/// Pages that a page table covers in the simulation.
+const TABLE: u64 = 512;
+
+/// A simulated address space.
+#[derive(Debug, Default)]
+pub struct Space {
+    /// Page number of the address to page frame and access.
+    pub pages: BTreeMap<u64, (u64, Access)>,
+    /// Page tables by the addresses they cover.
+    tables: BTreeMap<u64, Frames>,
+    /// The two fixed frames.
+    fixed: Vec<Frames>,
+}
+
+/// A simulated UTCB.
+#[derive(Debug)]
+pub struct Utcb {
+    frame: Frames,
+    words: RefCell<Vec<u64>>,
+}
+
+/// The simulated machine.
+#[derive(Debug, Default)]
+pub struct Sim {
+    /// The time.
+    pub now: u64,
+    /// What the timer is armed for.
+    pub armed: Option<u64>,
+    /// What was logged.
+    pub log: String,
+    /// Masked interrupt lines.
+    pub masked: u64,
+    /// Page frames that the core has handed over and not got back.
+    pub held: u64,
+    areas: HashMap<Area, HostSpace>,
+    kernel_pages: HashMap<usize, Frames>,
+}
+
+impl Machine for Sim {
+    type Space = Space;
+    type Utcb = Utcb;
+
+    fn now(&mut self) -> u64 {
+        self.now
+    }
+
+    fn arm(&mut self, deadline: Option<u64>) {
+        self.armed = deadline;
+    }
+
+    fn region(&mut self, area: Area) -> Option<Region> {
+        let pages = match area {
+            Area::Objects(_) => 512,
+            Area::Capabilities(_) => 512,
+        };
+        let mut space = HostSpace::new(pages);
+        let region = space.region();
+        let before = self.areas.insert(area, space);
+        assert!(before.is_none(), "{area:?} is set aside twice");
+        Some(region)
+    }
+
+    fn release_region(&mut self, area: Area, region: Region) {
+        let space = self.areas.remove(&area).expect("an area that was set aside");
+        assert_eq!(region.base().as_ptr() as usize, space.address());
+    }
+
+    fn kernel_page(
+        &mut self,
+        at: usize,
+        frame: Frames,
+        _supply: &mut impl Supply,
+    ) -> Result<Page, Frames> {
+        let area = self
+            .areas
+            .values()
+            .find(|area| (area.address()..area.address() + area.bytes()).contains(&at))
+            .expect("an address in an area");
+        let page = area.page(at);
+        self.held += 1;
+        assert!(self.kernel_pages.insert(at, frame).is_none(), "{at:#x} is mapped twice");
+        Ok(page)
+    }
+
+    fn release_kernel_page(&mut self, page: Page) -> Frames {
+        self.held -= 1;
+        let at = page.into_address().as_ptr() as usize;
+        self.kernel_pages.remove(&at).expect("a page that was mapped")
+    }
+
+    fn space(&mut self, supply: &mut impl Supply) -> Option<Space> {
+        let fixed = vec![supply.frame()?, supply.frame()?];
+        self.held += 2;
+        Some(Space { fixed, ..Space::default() })
+    }
+
+    fn dismantle(&mut self, space: &mut Space) -> Option<Frames> {
+        space.pages.clear();
+        let table = space.tables.pop_first().map(|(_, frame)| frame);
+        let frame = table.or_else(|| space.fixed.pop())?;
+        self.held -= 1;
+        Some(frame)
+    }
+
+    fn map(
+        &mut self,
+        space: &mut Space,
+        at: u64,
+        frames: &Frames,
+        first: u64,
+        pages: u64,
+        access: Access,
+        supply: &mut impl Supply,
+    ) -> Result<u64, OutOfFrames> {
+        let now = pages.min(Self::STEP);
+        assert!(first + pages <= frames.pages(), "mapping past the end of the frames");
+        for page in 0..now {
+            let virtual_page = at / PAGE + page;
+            if let std::collections::btree_map::Entry::Vacant(entry) =
+                space.tables.entry(virtual_page / TABLE)
+            {
+                entry.insert(supply.frame().ok_or(OutOfFrames)?);
+                self.held += 1;
+            }
+            let frame = frames.first_page() + first + page;
+            let before = space.pages.insert(virtual_page, (frame, access));
+            assert!(before.is_none(), "{:#x} is mapped twice", virtual_page * PAGE);
+        }
+        Ok(now)
+    }
+
+    fn unmap(&mut self, space: &mut Space, at: u64, pages: u64) -> u64 {
+        let now = pages.min(Self::STEP);
+        for page in 0..now {
+            space.pages.remove(&(at / PAGE + page));
+        }
+        now
+    }
+
+    fn activate(&mut self, space: &Space) {
+        assert_eq!(space.fixed.len(), 2, "a space that is being dismantled is used");
+    }
+
+    fn deactivate(&mut self) {}
+
+    fn utcb(&mut self, frame: Frames) -> Utcb {
+        self.held += 1;
+        Utcb { frame, words: RefCell::new(vec![0; 512]) }
+    }
+
+    fn map_utcb(
+        &mut self,
+        space: &mut Space,
+        at: u64,
+        utcb: &Utcb,
+        supply: &mut impl Supply,
+    ) -> Result<(), OutOfFrames> {
+        self.map(space, at, &utcb.frame, 0, 1, Access::R | Access::W, supply).map(|_| ())
+    }
+
+    fn release_utcb(&mut self, utcb: Utcb) -> Frames {
+        self.held -= 1;
+        utcb.frame
+    }
+
+    fn read_word(&self, utcb: &Utcb, index: usize) -> u64 {
+        utcb.words.borrow()[index]
+    }
+
+    fn write_word(&self, utcb: &Utcb, index: usize, value: u64) {
+        utcb.words.borrow_mut()[index] = value;
+    }
+
+    fn copy_words(&self, from: &Utcb, to: &Utcb, first: usize, end: usize) {
+        to.words.borrow_mut()[first..end].copy_from_slice(&from.words.borrow()[first..end]);
+    }
+
+    fn zero(&mut self, frames: &Frames, first: u64, pages: u64) {
+        assert!(first + pages <= frames.pages(), "zeroing past the end of the frames");
+    }
+
+    fn fill(&mut self, frames: &Frames, offset: u64, bytes: &[u8]) {
+        assert!(offset + bytes.len() as u64 <= frames.bytes());
+    }
+
+    fn peek(&self, _space: &Space, _at: u64) -> Option<u64> {
+        None
+    }
+
+    fn lines(&self) -> u32 {
+        24
+    }
+
+    fn mask(&mut self, line: u32, masked: bool) {
+        self.masked = self.masked & !(1 << line) | u64::from(masked) << line;
+    }
+
+    fn port_in(&mut self, port: u16, _width: u8) -> u32 {
+        u32::from(port)
+    }
+
+    fn port_out(&mut self, _port: u16, _width: u8, _value: u32) {}
+
+    fn give_up(&mut self) {}
+
+    fn log(&mut self, bytes: &[u8]) {
+        self.log.push_str(&String::from_utf8_lossy(bytes));
+    }
+}

@@ -1,0 +1,6 @@
+//! Property tests of the whole kernel on a simulated machine: random
+//! operations of several tasks, with every invariant checked after each.
+
+mod random;
+mod scripted;
+mod world;

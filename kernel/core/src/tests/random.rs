@@ -1,0 +1,338 @@
+//! Random operations of several threads in several tasks.
+//!
+//! A failure shrinks to a short list of operations that can be read aloud. The
+//! number of cases is that of proptest (`PROPTEST_CASES`).
+
+use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
+
+use postern_abi::code::{Code, IpcFlags};
+use postern_abi::image::init;
+use proptest::strategy::ValueTree;
+use postern_abi::rights::Kind;
+use postern_abi::tag::Tag;
+use postern_abi::timeout::Timeout;
+use postern_abi::{PAGE, Rights, op, utcb};
+
+use super::world::World;
+use crate::machine::Next;
+
+/// First of the slots that random operations use.
+const BASE: u32 = 100;
+/// Number of those slots.
+const SLOTS: u32 = 12;
+
+/// One operation of whichever thread runs.
+#[derive(Debug, Clone)]
+enum Step {
+    Create { kind: u8, slot: u32, argument: u64, item: u32 },
+    Bind { thread: u32, task: u32 },
+    Start { thread: u32 },
+    Stop { thread: u32 },
+    Resume { thread: u32 },
+    Cancel { thread: u32 },
+    ExitGate { thread: u32, gate: u32 },
+    Priority { thread: u32, priority: u64 },
+    BindGate { gate: u32, thread: u32, label: u64 },
+    Unbind { gate: u32 },
+    BindNotification { notification: u32, thread: u32 },
+    Signal { notification: u32, bits: u64 },
+    Derive { from: u32, to: u32, rights: u8 },
+    Delegate { task: u32, item: u32, to: u32, rights: u8 },
+    Delete { slot: u32, whole: bool },
+    Map { memory: u32, page: u64, offset: u64, pages: u64, rights: u8 },
+    Unmap { page: u64, pages: u64 },
+    Send { slot: u32, call: bool, items: usize, item: u32, moved: bool, send: u8, receive: u8 },
+    Receive { window: u32, timeout: u8, closed: bool, source: u32 },
+    Reply { wait: bool, saved: bool, handle: u32, item: u32, items: usize },
+    Save { slot: u32 },
+    Sleep { ns: u64 },
+    Exit,
+    Fault,
+    Yield,
+    Time { ns: u64 },
+    Garbage { rax: u64, args: [u64; 6] },
+}
+
+fn slot() -> impl Strategy<Value = u32> {
+    prop_oneof![20 => BASE..BASE + SLOTS, 1 => Just(0), 1 => 1..8u32]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let rights = any::<u8>();
+    prop_oneof![
+        8 => (0u8..12, slot(), 0u64..6, slot())
+            .prop_map(|(kind, slot, argument, item)| Step::Create { kind, slot, argument, item }),
+        4 => (slot(), slot()).prop_map(|(thread, task)| Step::Bind { thread, task }),
+        4 => slot().prop_map(|thread| Step::Start { thread }),
+        1 => slot().prop_map(|thread| Step::Stop { thread }),
+        1 => slot().prop_map(|thread| Step::Resume { thread }),
+        1 => slot().prop_map(|thread| Step::Cancel { thread }),
+        1 => (slot(), slot()).prop_map(|(thread, gate)| Step::ExitGate { thread, gate }),
+        1 => (slot(), 0u64..300).prop_map(|(thread, priority)| Step::Priority { thread, priority }),
+        3 => (slot(), slot(), 0u64..64)
+            .prop_map(|(gate, thread, label)| Step::BindGate { gate, thread, label }),
+        1 => slot().prop_map(|gate| Step::Unbind { gate }),
+        1 => (slot(), slot())
+            .prop_map(|(notification, thread)| Step::BindNotification { notification, thread }),
+        1 => (slot(), 0u64..4)
+            .prop_map(|(notification, bits)| Step::Signal { notification, bits }),
+        3 => (slot(), slot(), rights).prop_map(|(from, to, rights)| Step::Derive { from, to, rights }),
+        3 => (slot(), slot(), slot(), any::<u8>())
+            .prop_map(|(task, item, to, rights)| Step::Delegate { task, item, to, rights }),
+        3 => (slot(), any::<bool>()).prop_map(|(slot, whole)| Step::Delete { slot, whole }),
+        2 => (slot(), 0u64..8, 0u64..3, 1u64..4, 0u8..8).prop_map(
+            |(memory, page, offset, pages, rights)| Step::Map { memory, page, offset, pages, rights }
+        ),
+        1 => (0u64..8, 1u64..8).prop_map(|(page, pages)| Step::Unmap { page, pages }),
+        8 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
+            |(slot, call, items, item, moved, send, receive)| Step::Send {
+                slot, call, items, item, moved, send, receive
+            }
+        ),
+        8 => (slot(), 0u8..3, any::<bool>(), slot()).prop_map(|(window, timeout, closed, source)| {
+            Step::Receive { window, timeout, closed: closed && source % 3 == 0, source }
+        }),
+        6 => (any::<bool>(), any::<bool>(), slot(), slot(), 0usize..2).prop_map(
+            |(wait, saved, handle, item, items)| Step::Reply { wait, saved, handle, item, items }
+        ),
+        2 => slot().prop_map(|slot| Step::Save { slot }),
+        1 => (0u64..3000).prop_map(|ns| Step::Sleep { ns }),
+        1 => Just(Step::Exit),
+        1 => Just(Step::Fault),
+        6 => Just(Step::Yield),
+        2 => (0u64..4000).prop_map(|ns| Step::Time { ns }),
+        2 => (0u64..0x20, prop::array::uniform6(prop_oneof![0u64..128, any::<u64>()]))
+            .prop_map(|(code, args)| Step::Garbage { rax: 0x5000_0000 | code, args }),
+    ]
+}
+
+fn timeout(choice: u8) -> Timeout {
+    match choice {
+        0 => Timeout::ZERO,
+        1 => Timeout::from_ns(2000),
+        _ => Timeout::NEVER,
+    }
+}
+
+fn apply(world: &mut World, step: &Step) {
+    let task = init::TASK;
+    let all = Rights::all();
+    match *step {
+        Step::Create { kind, slot, argument, item } => {
+            let third = match kind {
+                1 => argument * 0x8000,
+                2 => 128,
+                5 => argument * PAGE,
+                _ => argument * 40,
+            };
+            let items: &[_] = if argument % 2 == 1 { &[(item, all)] } else { &[] };
+            let words = [op::factory::CREATE, u64::from(kind), u64::from(slot), third, 2];
+            world.operate(init::FACTORY, &words, items);
+        }
+        Step::Bind { thread, task } => {
+            world.operate(thread, &[op::thread::BIND], &[(task, all)]);
+        }
+        Step::Start { thread } => {
+            world.operate(thread, &[op::thread::START, 0x40_0000, 0x50_0000, 0, 0], &[]);
+        }
+        // Stopping the thread that plays for everybody would only end the test.
+        Step::Stop { thread } if thread != init::THREAD => {
+            world.operate(thread, &[op::thread::STOP], &[]);
+        }
+        Step::Stop { .. } => {}
+        Step::Resume { thread } => {
+            world.operate(thread, &[op::thread::RESUME], &[]);
+        }
+        Step::Cancel { thread } => {
+            world.operate(thread, &[op::thread::CANCEL], &[]);
+        }
+        Step::ExitGate { thread, gate } => {
+            world.operate(thread, &[op::thread::SET_EXIT_GATE], &[(gate, all)]);
+        }
+        Step::Priority { thread, priority } => {
+            let words = [op::scheduler::SET_PRIORITY, priority];
+            world.operate(init::SCHEDULER, &words, &[(thread, all)]);
+        }
+        Step::BindGate { gate, thread, label } => {
+            world.operate(gate, &[op::gate::BIND, label], &[(thread, all)]);
+        }
+        Step::Unbind { gate } => {
+            world.operate(gate, &[op::gate::UNBIND], &[]);
+        }
+        Step::BindNotification { notification, thread } => {
+            world.operate(notification, &[op::notification::BIND], &[(thread, all)]);
+        }
+        Step::Signal { notification, bits } => {
+            world.operate(notification, &[op::notification::SIGNAL, bits], &[]);
+        }
+        Step::Derive { from, to, rights } => {
+            let words = [op::task::DERIVE, u64::from(from), u64::from(to), u64::from(rights)];
+            world.operate(task, &words, &[]);
+        }
+        Step::Delegate { task, item, to, rights } => {
+            let rights = Rights::from_bits_truncate(rights);
+            world.operate(task, &[op::task::DELEGATE, u64::from(to)], &[(item, rights)]);
+        }
+        Step::Delete { slot, whole } if slot >= BASE => {
+            world.operate(task, &[op::task::DELETE, u64::from(slot), u64::from(whole)], &[]);
+        }
+        Step::Delete { .. } => {}
+        Step::Map { memory, page, offset, pages, rights } => {
+            let at = 0x1000_0000 + page * PAGE;
+            let rights = u64::from(rights & 1) | u64::from(rights & 2) << 1 | u64::from(rights & 4) << 4;
+            let words = [op::task::MAP, at, offset * PAGE, pages * PAGE, rights | 4];
+            world.operate(task, &words, &[(memory, all)]);
+        }
+        Step::Unmap { page, pages } => {
+            world.operate(task, &[op::task::UNMAP, 0x1000_0000 + page * PAGE, pages * PAGE], &[]);
+        }
+        Step::Send { slot, call, items, item, moved, send, receive } => {
+            for index in 0..items {
+                world.poke(utcb::ITEMS + 2 * index, u64::from(item) + index as u64);
+                let moved = if moved { utcb::ITEM_MOVE } else { 0 };
+                world.poke(utcb::ITEMS + 2 * index + 1, 0xff | moved);
+            }
+            let code = if call { Code::Call } else { Code::Send };
+            let rax = code.encode(IpcFlags::empty(), timeout(send), timeout(receive));
+            let tag = Tag::new(1, 6).with_items(items);
+            world.call(rax, [u64::from(slot), tag.bits(), 1, 2, 3, 4]);
+        }
+        Step::Receive { window, timeout: choice, closed, source } => {
+            world.poke(utcb::WINDOWS, u64::from(window));
+            world.poke(utcb::WINDOWS + 1, u64::from(window) + 1);
+            world.poke(utcb::RECEIVE_SOURCE, u64::from(source));
+            let flags = if closed { IpcFlags::CLOSED } else { IpcFlags::empty() };
+            world.call(Code::Receive.encode(flags, Timeout::NEVER, timeout(choice)), [0; 6]);
+        }
+        Step::Reply { wait, saved, handle, item, items } => {
+            world.poke(utcb::REPLY_HANDLE, u64::from(handle));
+            world.poke(utcb::ITEMS, u64::from(item));
+            world.poke(utcb::ITEMS + 1, 0xff);
+            let flags = if saved { IpcFlags::SAVED } else { IpcFlags::empty() };
+            let code = if wait { Code::ReplyReceive } else { Code::Reply };
+            let tag = Tag::new(1, 5).with_items(items);
+            let rax = code.encode(flags, Timeout::NEVER, Timeout::from_ns(2000));
+            world.call(rax, [9, tag.bits(), 1, 2, 3, 4]);
+        }
+        Step::Save { slot } => {
+            world.call(Code::SaveReply.plain(), [u64::from(slot), 0, 0, 0, 0, 0]);
+        }
+        Step::Sleep { ns } => {
+            let until = world.kernel.machine.now + ns;
+            world.call(Code::Sleep.plain(), [until, 0, 0, 0, 0, 0]);
+        }
+        // `init` itself goes on, so that there is always somebody to act.
+        Step::Exit | Step::Fault if world.current() == 0 => {}
+        Step::Exit => {
+            world.call(Code::Exit.plain(), [0; 6]);
+        }
+        Step::Fault => {
+            world.kernel.fault(crate::machine::Fault { vector: 14, error: 4, address: 8 });
+        }
+        Step::Yield => {
+            world.call(Code::Yield.plain(), [0; 6]);
+        }
+        Step::Time { ns } => {
+            world.kernel.machine.now += ns;
+            world.kernel.machine.armed = None;
+            world.kernel.timer();
+        }
+        Step::Garbage { rax, args } => {
+            if rax & 0xff != Code::Exit as u64 || world.current() != 0 {
+                world.call(rax, args);
+            }
+        }
+    }
+}
+
+/// Brings the world to a point at which somebody runs: time passes while all
+/// wait. `false` when nobody ever will.
+fn somebody_runs(world: &mut World) -> bool {
+    for _ in 0..100 {
+        match world.kernel.settle() {
+            Next::User => return true,
+            _ => match world.kernel.machine.armed {
+                Some(deadline) => {
+                    world.kernel.machine.now = world.kernel.machine.now.max(deadline);
+                    world.kernel.machine.armed = None;
+                    world.kernel.timer();
+                }
+                None => return false,
+            },
+        }
+    }
+    panic!("time passes and nobody runs");
+}
+
+/// A world with something in every slot: two threads in `init`, one in another
+/// task, each behind a gate, a notification, memory.
+fn furnished() -> World {
+    let mut world = World::new();
+    let all = Rights::all();
+    world.spawn(BASE, 200);
+    world.spawn(BASE + 1, 199);
+    world.create(Kind::Task, BASE + 2, &[128], &[]);
+    world.create(Kind::Thread, BASE + 3, &[200], &[]);
+    world.must(BASE + 3, &[op::thread::BIND], &[(BASE + 2, all)]);
+    for (gate, thread) in [(BASE + 4, BASE), (BASE + 5, BASE + 1), (BASE + 6, BASE + 3)] {
+        world.create(Kind::Gate, gate, &[0x40], &[(thread, all)]);
+    }
+    world.create(Kind::Notification, BASE + 7, &[], &[]);
+    world.must(BASE + 7, &[op::notification::BIND], &[(BASE, all)]);
+    world.create(Kind::Memory, BASE + 8, &[4 * PAGE], &[]);
+    // The other task can do what `init` can, under the same numbers.
+    for slot in (1..8).chain(BASE..BASE + 9) {
+        let task = if slot == init::TASK { BASE + 2 } else { slot };
+        world.must(BASE + 2, &[op::task::DELEGATE, u64::from(slot)], &[(task, all)]);
+    }
+    world.must(BASE + 3, &[op::thread::START, 0x40_0000, 0x50_0000, 0, 0], &[]);
+    world
+}
+
+fn play(steps: &[Step]) {
+    let mut world = furnished();
+    for step in steps {
+        if !somebody_runs(&mut world) {
+            break;
+        }
+        apply(&mut world, step);
+        world.kernel.check();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn invariants_hold_whatever_programs_do(steps in prop::collection::vec(step(), 1..120)) {
+        play(&steps);
+    }
+}
+
+#[test]
+fn steps_reach_deep_states() {
+    // The generator is worth something only if its programs get somewhere.
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut calls = 0;
+    let mut tasks = 0;
+    for _ in 0..200 {
+        let steps: Vec<Step> = prop::collection::vec(step(), 100..120)
+            .new_tree(&mut runner)
+            .expect("a value")
+            .current();
+        let mut world = furnished();
+        for step in &steps {
+            if !somebody_runs(&mut world) {
+                break;
+            }
+            apply(&mut world, step);
+            calls += world.kernel.threads.refs().any(|thread| {
+                world.kernel.threads.get(thread).expect("live").caller.is_some()
+            }) as u32;
+            tasks += (world.kernel.tasks.len() > 1) as u32;
+        }
+    }
+    assert!(calls > 100 && tasks > 1000, "{calls} steps within a call, {tasks} with two tasks");
+}

@@ -1,0 +1,131 @@
+//! Short stories with a known end.
+
+use postern_abi::code::{Code, Delivery};
+use postern_abi::image::init;
+use postern_abi::rights::Kind;
+use postern_abi::timeout::Timeout;
+use postern_abi::{ErrorNumber, PAGE, Phase, Rights, op};
+
+use super::world::World;
+use crate::machine::Next;
+
+const NEVER: Timeout = Timeout::NEVER;
+
+#[test]
+fn init_starts_with_everything() {
+    let mut world = World::new();
+    world.kernel.check();
+    assert_eq!(world.kernel.tasks.len(), 1);
+    let r = &world.kernel.user_state().registers;
+    assert_eq!((r.rip, r.rdi, r.rsi), (0x40_0000, init::ARCHIVE_ADDRESS, 8000));
+}
+
+#[test]
+fn a_call_goes_there_and_back() {
+    let mut world = World::new();
+    let client = world.current();
+    let server = world.spawn(100, 200);
+    world.create(Kind::Gate, 101, &[0x1230], &[(100, Rights::all())]);
+    world.run_until(server);
+    assert!(world.message(Code::Receive, 0, &[], NEVER, NEVER).is_none());
+    assert_eq!(world.current(), client);
+    assert!(world.message(Code::Call, 101, &[7, 8], NEVER, NEVER).is_none());
+    assert_eq!(world.current(), server, "the call hands over at once");
+    let got = world.result().expect("a message");
+    let rights = 3;
+    assert_eq!((got.kind, got.label), (Delivery::Call as u64, 0x1230 | rights));
+    assert_eq!(got.words, [7, 8, 0, 0]);
+    world.kernel.check();
+    assert!(world.message(Code::ReplyReceive, 55, &[9], NEVER, NEVER).is_none());
+    assert_eq!(world.current(), client);
+    let got = world.result().expect("an answer");
+    assert_eq!((got.kind, got.label, got.words[0]), (Delivery::Reply as u64, 55, 9));
+    world.kernel.check();
+}
+
+#[test]
+fn a_caller_whose_server_dies_gets_aborted() {
+    let mut world = World::new();
+    let client = world.current();
+    let server = world.spawn(100, 200);
+    world.create(Kind::Gate, 101, &[0], &[(100, Rights::all())]);
+    world.run_until(server);
+    world.message(Code::Receive, 0, &[], NEVER, NEVER);
+    world.message(Code::Call, 101, &[], NEVER, NEVER);
+    assert_eq!(world.current(), server);
+    world.call(Code::Exit.plain(), [3, 0, 0, 0, 0, 0]);
+    assert_eq!(world.current(), client);
+    let error = world.result().expect_err("no answer");
+    assert_eq!((error.number, error.phase), (ErrorNumber::Aborted, Phase::Receive));
+    let again = world.message(Code::Call, 101, &[], NEVER, NEVER).expect("at once");
+    assert_eq!(again.expect_err("dead").number, ErrorNumber::NotExistent);
+    world.kernel.check();
+}
+
+#[test]
+fn a_timeout_ends_the_waiting() {
+    let mut world = World::new();
+    world.create(Kind::Gate, 101, &[], &[]);
+    let zero = world.message(Code::Call, 101, &[], Timeout::ZERO, NEVER).expect("at once");
+    assert_eq!(zero.expect_err("nobody").number, ErrorNumber::Timeout);
+    assert!(world.message(Code::Call, 101, &[], Timeout::from_ns(5000), NEVER).is_none());
+    assert_eq!(world.kernel.settle(), Next::Idle);
+    assert_eq!(world.kernel.machine.armed, Some(5000));
+    world.kernel.machine.now = 5000;
+    world.kernel.timer();
+    assert_eq!(world.kernel.settle(), Next::User);
+    let error = world.result().expect_err("nobody came");
+    assert_eq!((error.number, error.phase), (ErrorNumber::Timeout, Phase::Send));
+    world.kernel.check();
+}
+
+#[test]
+fn destroyed_memory_is_unmapped_and_its_quota_returns() {
+    let mut world = World::new();
+    let before = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
+    world.create(Kind::Memory, 100, &[600 * PAGE], &[]);
+    let rights = u64::from((Rights::R | Rights::W).bits());
+    let map = [op::task::MAP, 0x1000_0000, 0, 600 * PAGE, rights];
+    world.must(init::TASK, &map, &[(100, Rights::all())]);
+    world.kernel.check();
+    let again = world.operate(init::TASK, &map, &[(100, Rights::all())]).expect("at once");
+    assert_eq!(again.expect_err("overlap").number, ErrorNumber::Exists);
+    world.must(init::TASK, &[op::task::DELETE, 100, 1], &[]);
+    world.kernel.check();
+    let after = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
+    let tables = 3 * PAGE;
+    assert!(after <= before + tables, "{} bytes are left over", after - before);
+}
+
+#[test]
+fn a_task_takes_everything_with_it() {
+    let mut world = World::new();
+    let before = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
+    world.create(Kind::Task, 100, &[300], &[]);
+    world.create(Kind::Thread, 101, &[10], &[]);
+    world.must(101, &[op::thread::BIND], &[(100, Rights::all())]);
+    world.create(Kind::Gate, 102, &[0], &[(101, Rights::all())]);
+    for slot in 1..200 {
+        world.must(100, &[op::task::DELEGATE, slot], &[(102, Rights::all())]);
+    }
+    world.kernel.check();
+    world.must(init::TASK, &[op::task::DELETE, 100, 1], &[]);
+    world.kernel.check();
+    let gone = world.operate(101, &[op::thread::INFO], &[]).expect("at once");
+    assert_eq!(gone.expect_err("destroyed").number, ErrorNumber::NotExistent);
+    world.must(init::TASK, &[op::task::DELETE, 102], &[]);
+    let after = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
+    assert_eq!(after, before);
+}
+
+#[test]
+fn rights_only_shrink() {
+    let mut world = World::new();
+    world.create(Kind::Gate, 100, &[], &[]);
+    let few = u64::from((Rights::W | Rights::GRANT).bits());
+    world.must(init::TASK, &[op::task::DERIVE, 100, 101, few], &[]);
+    world.must(init::TASK, &[op::task::DERIVE, 101, 102, 0xff], &[]);
+    let described = world.must(init::TASK, &[op::task::LIST, 102], &[]);
+    assert_eq!(described[1] >> 40, few);
+    world.kernel.check();
+}

@@ -1,0 +1,238 @@
+//! Long operations: work that grows with the size of something, in bounded
+//! steps with interrupts let in between (DESIGN section 3).
+//!
+//! The progress of a destruction lies in the dying object, so that it goes on
+//! when its caller is gone. What a thread does for itself (zeroing memory that
+//! nobody has yet, filling in a mapping) lies in the thread and is undone when
+//! the thread goes.
+
+use postern_abi::tag::Tag;
+use postern_abi::rights::Kind;
+use postern_abi::{ErrorCode, ErrorNumber, PAGE, Rights};
+use postern_arena::Ref;
+
+use crate::Kernel;
+use crate::account::{Charged, QUOTA};
+use crate::cap::Target;
+use crate::invoke::Answer;
+use crate::machine::{Access, Machine};
+use crate::object::{Mapping, Memory, Task, Thread};
+
+/// Pages zeroed in one step (64 KiB).
+const ZERO_PAGES: u64 = 16;
+
+/// A long operation of a thread.
+pub enum Work<M: Machine> {
+    /// Zero new memory, then put its capability into a slot.
+    Zero {
+        /// The memory, of which there is no capability yet.
+        memory: Ref<Memory>,
+        /// Pages done.
+        done: u64,
+        /// The slot that the caller named.
+        slot: u64,
+    },
+    /// Fill in the page tables of a mapping.
+    Map {
+        /// The mapping.
+        mapping: Ref<Mapping<M>>,
+        /// Pages done.
+        done: u64,
+    },
+    /// Unmap what lies in a range.
+    Unmap {
+        /// The task.
+        task: Ref<Task<M>>,
+        /// First address.
+        start: u64,
+        /// First address past the range.
+        end: u64,
+        /// Pages done.
+        done: u64,
+        /// What the caller gets in the end.
+        error: Option<ErrorCode>,
+    },
+    /// Wait until an object is gone.
+    Destroy(Target),
+}
+
+impl<M: Machine> Clone for Work<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<M: Machine> Copy for Work<M> {}
+
+impl<M: Machine> Kernel<M> {
+    /// One bounded step of the current thread's long operation, or of a
+    /// destruction that nobody waits for.
+    pub fn work(&mut self) {
+        let current = self.current;
+        let work = current.and_then(|thread| self.threads.get(thread)?.work);
+        let (Some(thread), Some(work)) = (current, work) else {
+            self.drain();
+            return;
+        };
+        let result = match work {
+            Work::Zero { memory, done, slot } => self.zero_step(thread, memory, done, slot),
+            Work::Map { mapping, done } => self.map_step(mapping, done),
+            Work::Unmap { task, start, end, done, error } => {
+                self.unmap_range_step(task, start, end, done, error)
+            }
+            Work::Destroy(target) => {
+                self.drain();
+                if self.header(target).is_some() { Ok(Some(work)) } else { Ok(None) }
+            }
+        };
+        // The step may have ended the thread itself.
+        let Some(thread) = self.threads.get_mut(thread) else { return };
+        match result {
+            Ok(Some(more)) => thread.work = Some(more),
+            Ok(None) => {
+                thread.work = None;
+                thread.user.registers.rflags = 0;
+            }
+            Err(error) => {
+                thread.work = None;
+                thread.fail(error);
+            }
+        }
+    }
+
+    /// Gives up the long operation of a thread that is being destroyed.
+    pub(crate) fn abandon(&mut self, work: Work<M>) {
+        match work {
+            Work::Zero { memory, .. } => self.destroy(Target::new(Kind::Memory, memory)),
+            // The mapping exists and is undone with its task; a half-filled
+            // one is as good as a whole one for that.
+            Work::Map { .. } | Work::Unmap { .. } | Work::Destroy(_) => {}
+        }
+    }
+
+    fn zero_step(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        reference: Ref<Memory>,
+        done: u64,
+        slot: u64,
+    ) -> Result<Option<Work<M>>, ErrorCode> {
+        let gone = ErrorCode::new(ErrorNumber::NotExistent, 2);
+        let memory = self.memories.get(reference).ok_or(gone)?;
+        let pages = (memory.frames.pages() - done).min(ZERO_PAGES);
+        self.machine.zero(&memory.frames, done, pages);
+        let done = done + pages;
+        if done < memory.frames.pages() {
+            return Ok(Some(Work::Zero { memory: reference, done, slot }));
+        }
+        let target = Target::new(Kind::Memory, reference);
+        let task = self.threads.get(thread).and_then(|thread| thread.task).ok_or(gone)?;
+        // Another thread of the task may have filled the slot in the meantime.
+        match self.check_empty(task, slot, 2) {
+            Ok(slot) => self.install(slot, target, Rights::all() - Rights::SERVER, None),
+            Err(error) => {
+                self.destroy(target);
+                return Err(error);
+            }
+        }
+        Ok(None)
+    }
+
+    pub(crate) fn map_step(
+        &mut self,
+        reference: Ref<Mapping<M>>,
+        done: u64,
+    ) -> Result<Option<Work<M>>, ErrorCode> {
+        let gone = ErrorCode::new(ErrorNumber::NotExistent, ErrorCode::ITEM);
+        let mapping = self.mappings.get(reference).ok_or(gone)?;
+        let (at, first, pages) = (mapping.at, mapping.first, mapping.pages);
+        let (task_ref, memory_ref) = (mapping.task, mapping.memory);
+        let mut access = Access::R;
+        access.set(Access::W, mapping.rights.contains(Rights::W));
+        access.set(Access::X, mapping.rights.contains(Rights::X));
+        let task = self.tasks.get_mut(task_ref).ok_or(gone)?;
+        let memory = self.memories.get(memory_ref).ok_or(gone)?;
+        let factory = self.factories.get_mut(task.header.factory).ok_or(QUOTA)?;
+        let space = task.space.as_mut().ok_or(gone)?;
+        let mut supply =
+            Charged { frames: &mut self.frames, factory, bytes: &mut task.page_tables };
+        let result = self.machine.map(
+            space,
+            at + done * PAGE,
+            &memory.frames,
+            first + done,
+            pages - done,
+            access,
+            &mut supply,
+        );
+        match result {
+            Ok(now) if done + now < pages => {
+                Ok(Some(Work::Map { mapping: reference, done: done + now }))
+            }
+            Ok(_) => Ok(None),
+            Err(_) => Ok(Some(Work::Unmap {
+                task: task_ref,
+                start: at,
+                end: at + pages * PAGE,
+                done: 0,
+                error: Some(QUOTA),
+            })),
+        }
+    }
+
+    fn unmap_range_step(
+        &mut self,
+        task_ref: Ref<Task<M>>,
+        start: u64,
+        end: u64,
+        done: u64,
+        error: Option<ErrorCode>,
+    ) -> Result<Option<Work<M>>, ErrorCode> {
+        let within = |mapping: &Mapping<M>| {
+            mapping.at >= start && mapping.at + mapping.pages * PAGE <= end
+        };
+        let Some(found) = self.find_mapping(task_ref, within) else {
+            return match error {
+                Some(error) => Err(error),
+                None => {
+                    let current = self.current;
+                    if let Some(thread) = current.and_then(|t| self.threads.get_mut(t)) {
+                        Answer::one(done * PAGE).store(thread);
+                    }
+                    Ok(None)
+                }
+            };
+        };
+        let now = self.unmap_step(found);
+        Ok(Some(Work::Unmap { task: task_ref, start, end, done: done + now, error }))
+    }
+
+    /// Unmaps up to a step's worth of a mapping from its front, and removes the
+    /// record with its last page. Returns the pages done.
+    pub(crate) fn unmap_step(&mut self, index: u32) -> u64 {
+        let Some(reference) = self.mappings.at(index) else { return 0 };
+        let Some(mapping) = self.mappings.get_mut(reference) else { return 0 };
+        let mut done = mapping.pages;
+        if let Some(task) = self.tasks.get_mut(mapping.task) {
+            if let Some(space) = task.space.as_mut().filter(|_| !task.header.dying) {
+                done = self.machine.unmap(space, mapping.at, mapping.pages);
+            }
+            task.mapped -= done * PAGE;
+        }
+        mapping.at += done * PAGE;
+        mapping.first += done;
+        mapping.pages -= done;
+        if mapping.pages == 0 {
+            self.remove_mapping(reference);
+        }
+        done
+    }
+
+    /// What a thread's system call returns when its work is done, unless the
+    /// work itself says otherwise.
+    pub(crate) fn start_work(&mut self, thread: Ref<Thread<M>>, work: Work<M>) {
+        if let Some(thread) = self.threads.get_mut(thread) {
+            thread.work = Some(work);
+            thread.succeed(postern_abi::code::Delivery::Reply as u64, 0, Tag::default(), [0; 4]);
+        }
+    }
+}

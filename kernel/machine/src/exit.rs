@@ -1,0 +1,171 @@
+//! The one way out of the kernel.
+//!
+//! Whatever came in, it leaves through [`leave`]: the core says who runs, and
+//! this loads that thread. No register may carry anything that is not in the
+//! thread's [`UserState`]: what is not loaded is zeroed.
+
+use core::arch::asm;
+use core::mem::offset_of;
+
+use postern_core::machine::{CARRY, Fault, Form, Next, Registers, UserState};
+
+use crate::entry::pop_registers;
+use crate::tables::{USER_CODE, USER_DATA, vector};
+use crate::{cell, percpu};
+
+/// Flags that user code may have: the arithmetic ones, DF, TF, RF, AC, ID.
+const USER_FLAGS: u64 = 0x0025_0dd5;
+/// Flags that it always has: interrupts on, and bit 1.
+const ALWAYS: u64 = 0x202;
+
+/// Lets the core choose, again and again, until it is user code.
+///
+/// # Safety
+/// Interrupts are off, the stack is this CPU's kernel stack, and no borrow of
+/// the kernel's state is alive.
+pub unsafe fn leave() -> ! {
+    loop {
+        // SAFETY: nothing else borrows the state (contract), and this borrow
+        // ends before interrupts are let in below.
+        let kernel = unsafe { cell::kernel() };
+        match kernel.next() {
+            Next::User => {
+                let state: *mut UserState = kernel.user_state();
+                // SAFETY: the core gave out the current thread's state; it
+                // stays where it is until that thread is not current any more.
+                unsafe { resume(state) }
+            }
+            Next::Idle => {
+                percpu::forget_user_state();
+                // `sti` takes effect after `hlt` has begun, so no interrupt
+                // is lost between the two.
+                // SAFETY: the stack and GS are the kernel's, no borrow is alive.
+                unsafe { asm!("sti", "hlt", "cli") };
+            }
+            Next::Work => {
+                percpu::forget_user_state();
+                kernel.work();
+                // SAFETY: as above; `kernel` is not used any more.
+                unsafe { asm!("sti", "nop", "cli") };
+            }
+        }
+    }
+}
+
+/// Resumes a thread.
+///
+/// # Safety
+/// `state` is the state of the thread that the core made current, and stays
+/// valid while it is. Its instruction pointer and FS base are canonical.
+#[inline(always)]
+unsafe fn resume(state: *mut UserState) -> ! {
+    // SAFETY: valid (contract), and only this CPU uses it.
+    let thread = unsafe { &mut *state };
+    debug_assert!(postern_abi::address::is_user(thread.fs_base));
+    if !percpu::is_loaded(state, thread.fs_base) {
+        // SAFETY: valid for as long as the thread is current (contract).
+        unsafe { percpu::set_user_state(state, thread.fs_base) };
+    }
+    match thread.form {
+        // SAFETY: as this function's.
+        Form::Outputs => unsafe { outputs(state) },
+        Form::Full => {
+            let registers = &mut thread.registers;
+            if !postern_abi::address::is_user(registers.rip) {
+                // Some CPUs report a jump to nowhere after it was made. It
+                // must not be tried again from here.
+                // SAFETY: `thread` and its parts are not used any more.
+                unsafe { nowhere() }
+            }
+            registers.rflags = registers.rflags & USER_FLAGS | ALWAYS;
+            registers.cs = u64::from(USER_CODE);
+            registers.ss = u64::from(USER_DATA);
+            // SAFETY: as this function's; what must not be the user's choice
+            // was just set.
+            unsafe { full(state) }
+        }
+    }
+}
+
+/// The thread stands where no code can be.
+///
+/// # Safety
+/// As for [`leave`].
+#[cold]
+unsafe fn nowhere() -> ! {
+    let fault = Fault { vector: vector::PROTECTION, error: 0, address: 0 };
+    // SAFETY: no other borrow is alive (contract); this one ends here.
+    unsafe { cell::kernel() }.fault(fault);
+    // SAFETY: as this function's.
+    unsafe { leave() }
+}
+
+/// Leaves to a thread that came by a system call.
+///
+/// # Safety
+/// `state` is the current thread's; its instruction pointer is canonical.
+#[inline(always)]
+unsafe fn outputs(state: *const UserState) -> ! {
+    // SAFETY: from here on only `state` is read; the user's stack pointer is
+    // loaded with interrupts off, and what can still hit has its own stack. The
+    // instruction pointer is canonical, so `sysret` does not fault.
+    unsafe {
+        asm!(
+            "mov rcx, [rdi + {rip}]",
+            "mov r11d, [rdi + {rflags}]",
+            "and r11d, {carry}",
+            "or r11d, {always}",
+            "mov rsp, [rdi + {rsp}]",
+            "mov rax, [rdi + {rax}]",
+            "mov rsi, [rdi + {rsi}]",
+            "mov rdx, [rdi + {rdx}]",
+            "mov r10, [rdi + {r10}]",
+            "mov r8, [rdi + {r8}]",
+            "mov r9, [rdi + {r9}]",
+            "mov rdi, [rdi + {rdi}]",
+            "xor ebx, ebx",
+            "xor ebp, ebp",
+            "xor r12d, r12d",
+            "xor r13d, r13d",
+            "xor r14d, r14d",
+            "xor r15d, r15d",
+            "swapgs",
+            "sysretq",
+            in("rdi") state,
+            rip = const offset_of!(Registers, rip),
+            rflags = const offset_of!(Registers, rflags),
+            rsp = const offset_of!(Registers, rsp),
+            rax = const offset_of!(Registers, rax),
+            rdi = const offset_of!(Registers, rdi),
+            rsi = const offset_of!(Registers, rsi),
+            rdx = const offset_of!(Registers, rdx),
+            r10 = const offset_of!(Registers, r10),
+            r8 = const offset_of!(Registers, r8),
+            r9 = const offset_of!(Registers, r9),
+            carry = const CARRY,
+            always = const ALWAYS,
+            options(noreturn),
+        )
+    }
+}
+
+/// Leaves to a thread with every register.
+///
+/// # Safety
+/// `state` is the current thread's; its selectors and flags are a user's, its
+/// instruction pointer is canonical.
+#[inline(always)]
+unsafe fn full(state: *const UserState) -> ! {
+    // SAFETY: the registers are popped in the order in which the entry pushed
+    // them, with interrupts off; what can still hit has its own stack.
+    unsafe {
+        asm!(
+            "mov rsp, rdi",
+            pop_registers!(),
+            "swapgs",
+            "iretq",
+            in("rdi") state,
+            options(noreturn),
+        )
+    }
+}

@@ -1,0 +1,112 @@
+//! The interrupt lines of the machine: the first I/O APIC, and the old PICs
+//! that must be silent.
+//!
+//! Line `i` is pin `i` (the global system interrupt `i`) and arrives as vector
+//! `LINES + i`. ISA interrupts are the pins of the same number unless the
+//! firmware says otherwise, which it does for the PIT (pin 2).
+
+use core::ptr::NonNull;
+
+use crate::acpi::{Interrupts, Trigger};
+use crate::port;
+use crate::tables::vector;
+
+/// Interrupt lines that the kernel serves.
+pub const LINES: u32 = 24;
+/// Redirection entries begin here, two registers each.
+const ENTRIES: u32 = 0x10;
+/// Version; the number of pins less one in bits 16 to 23.
+const VERSION: u32 = 1;
+const ACTIVE_LOW: u32 = 1 << 13;
+const LEVEL: u32 = 1 << 15;
+const MASKED: u32 = 1 << 16;
+
+/// The I/O APIC.
+pub struct IoApic {
+    /// An index and a data register.
+    registers: NonNull<u32>,
+    lines: u32,
+    /// Bit `i`: line `i` is level-triggered.
+    level: u32,
+}
+
+impl IoApic {
+    /// Sets up every line for `apic`, masked.
+    ///
+    /// # Safety
+    /// `registers` is the mapped, uncached page of the I/O APIC's registers,
+    /// and nobody else uses it.
+    #[must_use]
+    pub unsafe fn new(registers: NonNull<u32>, interrupts: &Interrupts, apic: u32) -> Self {
+        let mut io = Self { registers, lines: 0, level: 0 };
+        io.lines = ((io.read(VERSION) >> 16 & 0xff) + 1).min(LINES);
+        for line in 0..io.lines {
+            let Trigger { level, low } = interrupts.lines[line as usize];
+            let mut entry = MASKED | (u32::from(vector::LINES) + line);
+            if level {
+                entry |= LEVEL;
+                io.level |= 1 << line;
+            }
+            if low {
+                entry |= ACTIVE_LOW;
+            }
+            io.write(ENTRIES + 2 * line, entry);
+            io.write(ENTRIES + 2 * line + 1, apic << 24);
+        }
+        io
+    }
+
+    /// Number of lines.
+    #[must_use]
+    pub const fn lines(&self) -> u32 {
+        self.lines
+    }
+
+    /// Whether a line is level-triggered: it interrupts for as long as the
+    /// device wants something, so it is masked until it is served.
+    #[must_use]
+    pub const fn is_level(&self, line: u32) -> bool {
+        self.level >> line & 1 != 0
+    }
+
+    /// Masks or unmasks a line; one that does not exist is ignored.
+    pub fn mask(&mut self, line: u32, masked: bool) {
+        if line >= self.lines {
+            return;
+        }
+        let register = ENTRIES + 2 * line;
+        let entry = self.read(register);
+        self.write(register, if masked { entry | MASKED } else { entry & !MASKED });
+    }
+
+    fn read(&self, register: u32) -> u32 {
+        // SAFETY: the registers are mapped (contract of `new`): index at 0,
+        // data at 0x10; the pair is used with interrupts off.
+        unsafe {
+            self.registers.write_volatile(register);
+            self.registers.byte_add(0x10).read_volatile()
+        }
+    }
+
+    fn write(&mut self, register: u32, value: u32) {
+        // SAFETY: as in `read`; the vectors are ones that have stubs.
+        unsafe {
+            self.registers.write_volatile(register);
+            self.registers.byte_add(0x10).write_volatile(value);
+        }
+    }
+}
+
+/// Moves the PICs' vectors away from the exceptions and masks all their pins.
+/// A spurious interrupt of theirs is still possible.
+pub fn silence_pics() {
+    const COMMANDS: [u16; 2] = [0x20, 0xa0];
+    const DATA: [u16; 2] = [0x21, 0xa1];
+    for (number, (command, data)) in COMMANDS.into_iter().zip(DATA).enumerate() {
+        port::write_byte(command, 0x11);
+        port::write_byte(data, vector::PIC + 8 * number as u8);
+        port::write_byte(data, if number == 0 { 4 } else { 2 });
+        port::write_byte(data, 1);
+        port::write_byte(data, 0xff);
+    }
+}

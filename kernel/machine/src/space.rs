@@ -1,0 +1,217 @@
+//! Address spaces of tasks.
+//!
+//! A root table whose upper half is the kernel's and whose lower half holds one
+//! slot for ordinary mappings and UTCBs, and one, left empty, for the relay
+//! window. Every frame of a table came from the core and goes back to it. It
+//! must never map a page that is writable and executable, or one without the
+//! user bit below the lower half's root.
+
+use core::ops::Range;
+
+use postern_abi::address::WINDOW_START;
+use postern_core::machine::{Access, Machine, OutOfFrames, Supply};
+use postern_core::mem::Frames;
+
+use crate::frame::Frame;
+use crate::kernel_tables::KernelTables;
+use crate::layout::{LARGE, PAGE};
+use crate::paging::{Entry, Flags, Table, covers, index, translate};
+use crate::x86::X86;
+
+/// Slots of the root table that are the kernel's half.
+const KERNEL_SLOTS: Range<usize> = 256..512;
+/// From this many pages on, a whole TLB flush is cheaper than single ones.
+const FLUSH_ALL: u64 = 32;
+
+/// The page tables of a task.
+#[derive(Debug)]
+pub struct Space {
+    /// `None` when it was dismantled.
+    root: Option<Table>,
+}
+
+impl Space {
+    /// An empty space, or `None` when there is no frame for its root. Where
+    /// the second frame is missing, `map` asks for it again.
+    pub fn new(kernel: KernelTables, supply: &mut impl Supply) -> Option<Self> {
+        let root = Table(Frame::of(&supply.frame()?, 0));
+        for slot in 0..KERNEL_SLOTS.start {
+            root.set(slot, Entry::EMPTY);
+        }
+        for slot in KERNEL_SLOTS {
+            root.set(slot, kernel.root().get(slot));
+        }
+        let _later = descend_or_make(root, 0, 2, supply);
+        Some(Self { root: Some(root) })
+    }
+
+    /// Physical address of the root table.
+    #[must_use]
+    pub fn root(&self) -> Option<u64> {
+        self.root.map(|table| table.0.physical())
+    }
+
+    /// Takes out one frame of a table, the lowest level first.
+    pub fn dismantle(&mut self) -> Option<Frames> {
+        let root = self.root?;
+        let mut way = [(root, 0); 4];
+        let mut depth = 0;
+        for level in (1..4).rev() {
+            let table = way[depth].0;
+            let slots = if level == 3 { 1 } else { 512 };
+            let found = (0..slots).find_map(|slot| Some((slot, table.below(slot)?)));
+            let Some((slot, below)) = found else { break };
+            way[depth].1 = slot;
+            depth += 1;
+            way[depth].0 = below;
+        }
+        let (last, _) = way[depth];
+        match depth.checked_sub(1) {
+            Some(above) => way[above].0.set(way[above].1, Entry::EMPTY),
+            None => self.root = None,
+        }
+        Some(Frames::recover(last.0.physical() / PAGE, 1))
+    }
+
+    /// Maps as [`Machine::map`] says.
+    ///
+    /// # Errors
+    /// When a table is missing and the supply is dry.
+    pub fn map(
+        &mut self,
+        at: u64,
+        physical: u64,
+        pages: u64,
+        access: Access,
+        supply: &mut impl Supply,
+    ) -> Result<u64, OutOfFrames> {
+        let root = self.table();
+        assert!(at.is_multiple_of(PAGE) && at + pages * PAGE <= WINDOW_START);
+        let flags = user_flags(access);
+        let (mut done, mut entries) = (0, 0);
+        while done < pages && entries < X86::STEP {
+            let (to, from) = (at + done * PAGE, physical + done * PAGE);
+            let directory = descend_or_make(root, to, 1, supply).ok_or(OutOfFrames)?;
+            let slot = index(to, 1);
+            let fits = (to | from).is_multiple_of(LARGE) && pages - done >= LARGE / PAGE;
+            if fits && directory.below(slot).is_none() {
+                directory.set(slot, Entry::new(from, flags | Flags::PAGE));
+                done += LARGE / PAGE;
+                entries += 1;
+                continue;
+            }
+            let table = below_or_make(directory, slot, supply).ok_or(OutOfFrames)?;
+            let first = index(to, 0);
+            let count = (512 - first as u64).min(pages - done).min(X86::STEP - entries);
+            for page in 0..count {
+                let entry = Entry::new(from + page * PAGE, flags);
+                table.set(first + page as usize, entry);
+            }
+            done += count;
+            entries += count;
+        }
+        Ok(done)
+    }
+
+    /// Unmaps as [`Machine::unmap`] says. A large page goes as a whole.
+    pub fn unmap(&mut self, at: u64, pages: u64) -> u64 {
+        let root = self.table();
+        assert!(at.is_multiple_of(PAGE) && at + pages * PAGE <= WINDOW_START);
+        let current = is_current(root);
+        let (mut done, mut entries, mut cleared) = (0, 0, 0);
+        while done < pages && entries < X86::STEP {
+            let to = at + done * PAGE;
+            let (table, level) = deepest(root, to);
+            let slot = index(to, level);
+            if table.get(slot).is_present() {
+                table.set(slot, Entry::EMPTY);
+                cleared += 1;
+                if current && cleared <= FLUSH_ALL {
+                    flush(to);
+                }
+            }
+            done += (covers(level) - to % covers(level)) / PAGE;
+            entries += 1;
+        }
+        if current && cleared > FLUSH_ALL {
+            x86_64::instructions::tlb::flush_all();
+        }
+        done.min(pages)
+    }
+
+    /// Reads the word at a user address, if user code could.
+    #[must_use]
+    pub fn peek(&self, kernel: KernelTables, at: u64) -> Option<u64> {
+        if !at.is_multiple_of(8) || at >= WINDOW_START {
+            return None;
+        }
+        let found = translate(self.root?, at)?;
+        if !found.flags.contains(Flags::USER) {
+            return None;
+        }
+        // A device's memory is not in the physical map, and reading it may
+        // have effects.
+        kernel.translate(crate::layout::PHYSICAL.checked_add(found.physical)?)?;
+        // SAFETY: the frame is in the physical map, as was just looked up; it
+        // is only read.
+        let frame = unsafe { Frame::new(found.physical & !(PAGE - 1)) };
+        Some(frame.word((at % PAGE / 8) as usize))
+    }
+
+    fn table(&self) -> Table {
+        self.root.expect("a dismantled space is not used")
+    }
+}
+
+/// Rights of a user page; write and execute exclude each other.
+fn user_flags(access: Access) -> Flags {
+    let write = access.contains(Access::W);
+    let mut flags = Flags::PRESENT | Flags::USER;
+    flags.set(Flags::WRITE, write);
+    flags.set(Flags::NO_EXECUTE, write || !access.contains(Access::X));
+    flags
+}
+
+/// Whether the CPU uses the tables below `root` now.
+fn is_current(root: Table) -> bool {
+    crate::cpu::root() == root.0.physical()
+}
+
+fn flush(at: u64) {
+    x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(at));
+}
+
+/// The deepest table on the way to `address`, and its level.
+fn deepest(root: Table, address: u64) -> (Table, u32) {
+    let mut found = (root, 3);
+    while found.1 > 0 {
+        let Some(below) = found.0.below(index(address, found.1)) else { break };
+        found = (below, found.1 - 1);
+    }
+    found
+}
+
+/// The table of `level` for `address`.
+fn descend_or_make(
+    root: Table,
+    address: u64,
+    level: u32,
+    supply: &mut impl Supply,
+) -> Option<Table> {
+    let mut table = root;
+    for upper in (level + 1..4).rev() {
+        table = below_or_make(table, index(address, upper), supply)?;
+    }
+    Some(table)
+}
+
+fn below_or_make(table: Table, slot: usize, supply: &mut impl Supply) -> Option<Table> {
+    if let Some(below) = table.below(slot) {
+        return Some(below);
+    }
+    assert!(!table.get(slot).is_present(), "a large page is in the way");
+    let below = Frame::of(&supply.frame()?, 0);
+    below.zero();
+    table.set(slot, Entry::table(below, Flags::USER));
+    Some(Table(below))
+}

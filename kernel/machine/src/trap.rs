@@ -1,0 +1,94 @@
+//! What the entries call: from a saved frame to a method of the kernel.
+//!
+//! Trims an event to what the core understands, and leaves. Everything here
+//! runs on the kernel stack with interrupts off. It must never block and never
+//! look at user memory.
+
+use postern_core::machine::{Fault, Registers, UserState};
+
+use crate::tables::vector;
+use crate::{cell, cpu, exit, report};
+
+/// A system call. `rcx` stands for the user's `r10`.
+///
+/// # Safety
+/// Only for [`crate::entry`]: it does not return.
+pub unsafe extern "C" fn system_call(
+    rdi: u64,
+    rsi: u64,
+    rdx: u64,
+    r10: u64,
+    r8: u64,
+    r9: u64,
+    rax: u64,
+) -> ! {
+    // SAFETY: an entry from user code is the only user of the state, and the
+    // borrow ends before the exit.
+    unsafe { cell::kernel() }.syscall(rax, [rdi, rsi, rdx, r10, r8, r9]);
+    // SAFETY: entries run on the kernel stack with interrupts off.
+    unsafe { exit::leave() }
+}
+
+/// An interrupt or exception that hit user code; its registers are saved.
+///
+/// # Safety
+/// Only for [`crate::entry`]: `state` is the current thread's, and it does not
+/// return.
+pub unsafe extern "C" fn from_user(state: *const UserState) -> ! {
+    // SAFETY: the entry code wrote it, and nobody else uses it now.
+    let Registers { vector, error, .. } = unsafe { &(*state).registers };
+    let (vector, error) = (*vector as u8, *error);
+    if vector < 32 {
+        let address = match vector {
+            vector::PAGE_FAULT => cpu::fault_address(),
+            _ => 0,
+        };
+        // SAFETY: as in `system_call`.
+        unsafe { cell::kernel() }.fault(Fault { vector, error, address });
+    } else {
+        // SAFETY: as in `system_call`.
+        unsafe { interrupt(vector) };
+    }
+    // SAFETY: as in `system_call`.
+    unsafe { exit::leave() }
+}
+
+/// An interrupt or exception that hit the kernel. Interrupts can do so only
+/// where the exit lets them in; an exception means that the kernel is broken.
+///
+/// # Safety
+/// Only for [`crate::entry`].
+pub unsafe extern "C" fn from_kernel(registers: &mut Registers) {
+    match registers.vector as u8 {
+        // User code can make the CPU report a trap late, inside the kernel:
+        // nothing to do with it there.
+        vector::DEBUG if registers.cs & 3 == 0 => registers.rflags &= !0x100,
+        vector if vector < 32 => report::exception(registers),
+        // SAFETY: the exit holds no borrow where it lets interrupts in.
+        vector => unsafe { interrupt(vector) },
+    }
+}
+
+/// Tells the kernel about a device or the timer.
+///
+/// # Safety
+/// As for [`cell::kernel`]; interrupts are off.
+unsafe fn interrupt(vector: u8) {
+    // SAFETY: as the caller promises.
+    let kernel = unsafe { cell::kernel() };
+    match vector {
+        vector::TIMER => {
+            if kernel.machine.timer_fired() {
+                kernel.timer();
+            }
+        }
+        vector::ERROR => kernel.machine.end_of_interrupt(),
+        // Neither was delivered as an interrupt, so neither is answered.
+        vector::SPURIOUS | vector::PIC..vector::LINES => {}
+        _ => {
+            let line = u32::from(vector - vector::LINES);
+            kernel.machine.line_fired(line);
+            kernel.interrupt(line);
+        }
+    }
+}

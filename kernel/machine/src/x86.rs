@@ -1,0 +1,320 @@
+//! The machine that the core asks: x86_64.
+//!
+//! Only forwards to the modules that know. It must never decide anything, and
+//! every method is safe to call with any argument: what the core gets wrong is
+//! a panic, not broken memory.
+
+use core::ptr::NonNull;
+
+use postern_arena::{Page, Region};
+use postern_core::machine::{Access, Area, Machine, OutOfFrames, Supply};
+use postern_core::mem::Frames;
+
+use crate::apic::LocalApic;
+use crate::clock::Clock;
+use crate::frame::{self, Frame};
+use crate::ioapic::IoApic;
+use crate::kernel_tables::{DATA, KernelTables};
+use crate::layout::{
+    CAPABILITIES, CAPABILITIES_EACH, CAPABILITIES_TABLES, OBJECTS, OBJECTS_EACH, OBJECTS_KINDS,
+    PAGE, SLOT,
+};
+use crate::serial::Log;
+use crate::space::Space;
+use crate::timer::{OneShot, Timer};
+use crate::{cpu, port};
+
+/// Which of a number of things are taken.
+struct Taken<const WORDS: usize>([u64; WORDS]);
+
+impl<const WORDS: usize> Taken<WORDS> {
+    /// Takes thing `index`; `false` if it is taken already or does not exist.
+    fn take(&mut self, index: usize) -> bool {
+        let Some(word) = self.0.get_mut(index / 64) else { return false };
+        let bit = 1 << (index % 64);
+        let free = *word & bit == 0;
+        *word |= bit;
+        free
+    }
+
+    fn release(&mut self, index: usize) {
+        if let Some(word) = self.0.get_mut(index / 64) {
+            *word &= !(1 << (index % 64));
+        }
+    }
+}
+
+/// The UTCB of a thread: its frame, as the kernel sees it.
+#[derive(Debug)]
+pub struct Utcb {
+    frames: Frames,
+    frame: Frame,
+}
+
+/// The x86_64 machine.
+pub struct X86 {
+    tables: KernelTables,
+    clock: Clock,
+    timer: Timer,
+    apic: LocalApic,
+    io_apic: IoApic,
+    log: Log,
+    /// The request under way, so that the same one is not made twice.
+    armed: Option<u64>,
+    objects: Taken<{ OBJECTS_KINDS / 64 }>,
+    capabilities: Taken<{ CAPABILITIES_TABLES / 64 }>,
+}
+
+impl X86 {
+    /// The machine, from its parts.
+    #[must_use]
+    pub fn new(
+        tables: KernelTables,
+        clock: Clock,
+        timer: Timer,
+        apic: LocalApic,
+        io_apic: IoApic,
+    ) -> Self {
+        Self {
+            tables,
+            clock,
+            timer,
+            apic,
+            io_apic,
+            log: Log::new(),
+            armed: None,
+            objects: Taken([0; _]),
+            capabilities: Taken([0; _]),
+        }
+    }
+
+    /// The timer has interrupted; says whether that is what was asked for. A
+    /// count can end early (it has 32 bits, and rates are measured): then it
+    /// goes on. An interrupt may also have been on its way when the request
+    /// was taken back.
+    #[inline]
+    pub fn timer_fired(&mut self) -> bool {
+        self.apic.end_of_interrupt();
+        let Some(deadline) = self.armed else { return false };
+        if self.clock.now() < deadline {
+            self.timer.start(&mut self.apic, &self.clock, deadline);
+            return false;
+        }
+        self.armed = None;
+        true
+    }
+
+    /// A line has interrupted. A level-triggered one would again at once, so
+    /// it is masked until the core unmasks it.
+    #[inline]
+    pub fn line_fired(&mut self, line: u32) {
+        if self.io_apic.is_level(line) {
+            self.io_apic.mask(line, true);
+        }
+        self.apic.end_of_interrupt();
+    }
+
+    /// Something else has interrupted.
+    pub fn end_of_interrupt(&mut self) {
+        self.apic.end_of_interrupt();
+    }
+}
+
+/// Base and size of an area, and its number among those of its kind.
+fn place(area: Area) -> (u64, u64, usize) {
+    match area {
+        Area::Objects(kind) => {
+            (OBJECTS + u64::from(kind) * OBJECTS_EACH, OBJECTS_EACH, usize::from(kind))
+        }
+        Area::Capabilities(task) => {
+            let base = CAPABILITIES + u64::from(task) * CAPABILITIES_EACH;
+            (base, CAPABILITIES_EACH, task as usize)
+        }
+    }
+}
+
+impl Machine for X86 {
+    type Space = Space;
+    type Utcb = Utcb;
+
+    #[inline]
+    fn now(&mut self) -> u64 {
+        self.clock.now()
+    }
+
+    #[inline]
+    fn arm(&mut self, deadline: Option<u64>) {
+        if self.armed == deadline {
+            return;
+        }
+        self.armed = deadline;
+        match deadline {
+            Some(time) => self.timer.start(&mut self.apic, &self.clock, time),
+            None => self.timer.stop(&mut self.apic),
+        }
+    }
+
+    fn region(&mut self, area: Area) -> Option<Region> {
+        let (base, bytes, number) = place(area);
+        let free = match area {
+            Area::Objects(_) => self.objects.take(number),
+            Area::Capabilities(_) => self.capabilities.take(number),
+        };
+        if !free {
+            return None;
+        }
+        // SAFETY: areas do not overlap, and this one was free; only
+        // `kernel_page` makes pages in it.
+        NonNull::new(base as *mut u8).map(|base| unsafe { Region::new(base, bytes as usize) })
+    }
+
+    fn release_region(&mut self, area: Area, region: Region) {
+        let (base, bytes, number) = place(area);
+        assert!(region.base().addr().get() as u64 == base && region.capacity() as u64 == bytes);
+        match area {
+            Area::Objects(_) => self.objects.release(number),
+            Area::Capabilities(_) => self.capabilities.release(number),
+        }
+    }
+
+    fn kernel_page(
+        &mut self,
+        at: usize,
+        frame: Frames,
+        supply: &mut impl Supply,
+    ) -> Result<Page, Frames> {
+        let address = at as u64;
+        let areas = [OBJECTS, CAPABILITIES];
+        assert!(areas.iter().any(|area| (*area..*area + SLOT).contains(&address)));
+        assert!(address.is_multiple_of(PAGE));
+        let page = Frame::of(&frame, 0);
+        let mut table = || supply.frame().map(|frames| Frame::of(&frames, 0));
+        if self.tables.map_page(address, page.physical(), DATA, &mut table).is_err() {
+            return Err(frame);
+        }
+        page.zero();
+        let address = NonNull::new(at as *mut u8).expect("areas are not at zero");
+        // SAFETY: page-aligned, just mapped where nothing was, zeroed; the
+        // frame's token went into the page table.
+        Ok(unsafe { Page::new(address) })
+    }
+
+    fn release_kernel_page(&mut self, page: Page) -> Frames {
+        let at = page.into_address().addr().get() as u64;
+        self.tables.unmap_page(at).expect("a page that exists is mapped")
+    }
+
+    fn space(&mut self, supply: &mut impl Supply) -> Option<Space> {
+        Space::new(self.tables, supply)
+    }
+
+    fn dismantle(&mut self, space: &mut Space) -> Option<Frames> {
+        if space.root() == Some(cpu::root()) {
+            self.deactivate();
+        }
+        space.dismantle()
+    }
+
+    fn map(
+        &mut self,
+        space: &mut Space,
+        at: u64,
+        frames: &Frames,
+        first: u64,
+        pages: u64,
+        access: Access,
+        supply: &mut impl Supply,
+    ) -> Result<u64, OutOfFrames> {
+        assert!(first.checked_add(pages).is_some_and(|end| end <= frames.pages()));
+        space.map(at, (frames.first_page() + first) * PAGE, pages, access, supply)
+    }
+
+    fn unmap(&mut self, space: &mut Space, at: u64, pages: u64) -> u64 {
+        space.unmap(at, pages)
+    }
+
+    #[inline]
+    fn activate(&mut self, space: &Space) {
+        let root = space.root().expect("a dismantled space is not used");
+        // SAFETY: the root's upper half is the kernel's (`Space::new`), and
+        // `dismantle` leaves a space that is in use first.
+        unsafe { cpu::set_root(root) };
+    }
+
+    fn deactivate(&mut self) {
+        // SAFETY: the kernel's own root is never freed.
+        unsafe { cpu::set_root(self.tables.root().0.physical()) };
+    }
+
+    fn utcb(&mut self, frames: Frames) -> Utcb {
+        let frame = Frame::of(&frames, 0);
+        frame.zero();
+        Utcb { frames, frame }
+    }
+
+    fn map_utcb(
+        &mut self,
+        space: &mut Space,
+        at: u64,
+        utcb: &Utcb,
+        supply: &mut impl Supply,
+    ) -> Result<(), OutOfFrames> {
+        let access = Access::R | Access::W;
+        space.map(at, utcb.frame.physical(), 1, access, supply).map(|_one| ())
+    }
+
+    fn release_utcb(&mut self, utcb: Utcb) -> Frames {
+        utcb.frames
+    }
+
+    #[inline(always)]
+    fn read_word(&self, utcb: &Utcb, index: usize) -> u64 {
+        utcb.frame.word(index)
+    }
+
+    #[inline(always)]
+    fn write_word(&self, utcb: &Utcb, index: usize, value: u64) {
+        utcb.frame.set_word(index, value);
+    }
+
+    #[inline(always)]
+    fn copy_words(&self, from: &Utcb, to: &Utcb, first: usize, end: usize) {
+        from.frame.copy_words(to.frame, first, end);
+    }
+
+    fn zero(&mut self, frames: &Frames, first: u64, pages: u64) {
+        frame::zero_frames(frames, first, pages);
+    }
+
+    fn fill(&mut self, frames: &Frames, offset: u64, bytes: &[u8]) {
+        frame::fill_frames(frames, offset, bytes);
+    }
+
+    fn peek(&self, space: &Space, at: u64) -> Option<u64> {
+        space.peek(self.tables, at)
+    }
+
+    fn lines(&self) -> u32 {
+        self.io_apic.lines()
+    }
+
+    fn mask(&mut self, line: u32, masked: bool) {
+        self.io_apic.mask(line, masked);
+    }
+
+    fn port_in(&mut self, port: u16, width: u8) -> u32 {
+        port::read(port, width)
+    }
+
+    fn port_out(&mut self, port: u16, width: u8, value: u32) {
+        port::write(port, width, value);
+    }
+
+    fn give_up(&mut self) {
+        cpu::exit(postern_abi::harness::EXIT_INIT_DIED);
+    }
+
+    fn log(&mut self, bytes: &[u8]) {
+        self.log.write(bytes);
+    }
+}

@@ -1,0 +1,116 @@
+//! The rows: what is measured, and what it needs.
+
+use core::fmt;
+
+use postern_runtime::program::{Child, Program, StartError};
+use postern_runtime::syscall::{Capability, ErrorCode, Gate, Slot, Tag, Timeouts, control, ipc};
+use postern_runtime::{Boot, Error, slots};
+
+use crate::measure::{Figures, Overhead, samples};
+
+/// The protocol of the measured calls; the peer echoes everything.
+const PROTOCOL: i64 = 0x7e;
+/// The label of the peer's gate.
+const LABEL: u64 = 0x40;
+
+/// A row of the table.
+pub struct Row {
+    /// Its name.
+    pub name: &'static str,
+    /// Measures it.
+    pub run: fn(&Boot, Overhead) -> Result<Figures, Failure>,
+}
+
+/// All rows.
+pub const ROWS: &[Row] = &[
+    Row { name: "null", run: null },
+    Row { name: "call-0w", run: call::<0> },
+    Row { name: "call-4w", run: call::<4> },
+];
+
+/// Why a row could not be measured.
+#[derive(Debug)]
+pub enum Failure {
+    /// The boot archive has no program of this name.
+    NoProgram(&'static str),
+    /// The peer could not be started.
+    Start(StartError),
+    /// The runtime failed.
+    Runtime(Error),
+    /// The measured operation failed.
+    Operation(ErrorCode),
+    /// The answer was not what was sent.
+    WrongAnswer,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoProgram(name) => write!(f, "the boot archive has no program `{name}`"),
+            Self::Start(error) => error.fmt(f),
+            Self::Runtime(error) => error.fmt(f),
+            Self::Operation(error) => write!(f, "the measured operation failed: {error}"),
+            Self::WrongAnswer => f.write_str("the peer answered with something else"),
+        }
+    }
+}
+
+/// One kernel entry and exit.
+fn null(_: &Boot, overhead: Overhead) -> Result<Figures, Failure> {
+    samples(overhead, || control::null().map(drop)).map_err(Failure::Operation)
+}
+
+/// A call to a thread of another task and the answer, with `WORDS` message
+/// words each way.
+fn call<const WORDS: usize>(boot: &Boot, overhead: Overhead) -> Result<Figures, Failure> {
+    let peer = Peer::start(boot)?;
+    let tag = const { Tag::new(PROTOCOL, WORDS) };
+    let words = if WORDS == 0 { [0; 4] } else { [11, 22, 33, 44] };
+    let slot = peer.gate.slot();
+
+    // What is measured is also right.
+    let answer = ipc::call(slot, tag, words, Timeouts::NEVER).map_err(Failure::Operation)?;
+    if answer.label & !3 != LABEL || answer.tag != tag || answer.words != words {
+        return Err(Failure::WrongAnswer);
+    }
+    samples(overhead, || ipc::call(slot, tag, words, Timeouts::NEVER).map(drop))
+        .map_err(Failure::Operation)
+}
+
+/// A server in a task of its own that echoes every message.
+struct Peer {
+    child: Option<Child>,
+    gate: Gate,
+}
+
+impl Peer {
+    fn start(boot: &Boot) -> Result<Self, Failure> {
+        const NAME: &str = "bench-peer";
+        let file = boot.archive.find(NAME).ok_or(Failure::NoProgram(NAME))?;
+        // The priority of the caller: what is measured is the hand-over, not
+        // the scheduler.
+        let priority = postern_runtime::syscall::abi::image::init::PRIORITY;
+        let child =
+            Program::new(NAME, file).priority(priority).heap(0).start().map_err(Failure::Start)?;
+        let gate = slots::fill("creating a gate to the peer", "factory", |slot: Slot| {
+            boot.factory.create_bound_gate(slot, child.thread(), LABEL)
+        });
+        match gate {
+            Ok(gate) => Ok(Self { child: Some(child), gate }),
+            Err(error) => {
+                child.destroy();
+                Err(Failure::Runtime(error))
+            }
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            child.destroy();
+        }
+        // Failing here only keeps a slot in use.
+        let _ = slots::destroy(self.gate.slot());
+    }
+}

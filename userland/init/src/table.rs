@@ -1,0 +1,132 @@
+//! The programs that init started: those that run, and those that ended last.
+
+use alloc::vec::Vec;
+
+use postern_runtime::program::Child;
+use postern_runtime::protocol::Name;
+use postern_runtime::protocol::supervisor::{ProgramInfo, ProgramState};
+use postern_runtime::server::KeptRequest;
+use postern_runtime::slots;
+use postern_runtime::syscall::{Capability, Gate, Slot};
+
+use crate::plan::Plan;
+
+/// Most programs that run at once.
+pub const RUNNING: usize = 64;
+/// Most ended programs that are remembered.
+const ENDED: usize = 16;
+
+/// A program that runs.
+pub struct Running {
+    /// Its objects.
+    pub child: Child,
+    /// The gate that reports its end.
+    pub exit_gate: Gate,
+    /// Objects that were made for it alone: ports, and gates to others.
+    pub objects: Vec<Slot>,
+    /// Its own gate to the console, with the label, if it has one.
+    pub console: Option<(Gate, u64)>,
+}
+
+/// A program, running or ended.
+pub struct Entry {
+    /// Its number, never used again.
+    pub id: u64,
+    /// What it was started from.
+    pub plan: &'static Plan,
+    /// Its name.
+    pub name: Name,
+    /// What it runs as; `None` when it has ended.
+    pub running: Option<Running>,
+    /// The last figures.
+    pub info: ProgramInfo,
+    /// How often it was started again already.
+    pub restarts: u32,
+    /// Who waits for its end.
+    pub waiters: Vec<KeptRequest>,
+}
+
+impl Entry {
+    /// The figures, asked for anew if it runs.
+    pub fn refresh(&mut self) -> ProgramInfo {
+        if let Some(running) = &self.running {
+            self.info.state = running.child.state();
+            if let Ok(thread) = running.child.thread_info() {
+                self.info.priority = thread.priority;
+                self.info.cpu_time = thread.cpu_time;
+            }
+            if let Ok(memory) = running.child.memory_info() {
+                self.info.quota = memory.quota;
+                self.info.charged = memory.charged;
+            }
+        }
+        self.info
+    }
+
+    /// Takes back everything the program was made of, and remembers its end.
+    pub fn end(&mut self, state: ProgramState) {
+        self.refresh();
+        self.info.state = state;
+        if let Some(running) = self.running.take() {
+            running.child.destroy();
+            for slot in running.objects.into_iter().chain([running.exit_gate.slot()]) {
+                // What cannot be destroyed is gone already.
+                let _ = slots::destroy(slot);
+            }
+        }
+        self.info.charged = 0;
+    }
+}
+
+/// All programs, by number.
+#[derive(Default)]
+pub struct Table {
+    entries: Vec<Entry>,
+    next: u64,
+}
+
+impl Table {
+    /// A number for a new program; 0 is init itself.
+    pub fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Whether another program may be started.
+    pub fn has_room(&self) -> bool {
+        self.entries.iter().filter(|entry| entry.running.is_some()).count() < RUNNING
+    }
+
+    /// Adds a program that was just started; forgets the one that ended first
+    /// if there are too many.
+    pub fn add(&mut self, entry: Entry) {
+        let ended = self.entries.iter().filter(|entry| entry.running.is_none()).count();
+        if ended >= ENDED
+            && let Some(oldest) = self.entries.iter().position(|entry| entry.running.is_none())
+        {
+            self.entries.remove(oldest);
+        }
+        self.entries.push(entry);
+    }
+
+    /// The program with this number.
+    pub fn get(&mut self, id: u64) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.id == id)
+    }
+
+    /// The program with the lowest number that is at least `from`.
+    pub fn next(&mut self, from: u64) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.id >= from)
+    }
+
+    /// What runs.
+    pub fn running(&self) -> impl Iterator<Item = &Running> {
+        self.entries.iter().filter_map(|entry| entry.running.as_ref())
+    }
+
+    /// The running program called `name`.
+    pub fn by_name(&self, name: &str) -> Option<&Running> {
+        let mut entries = self.entries.iter();
+        entries.find_map(|entry| entry.running.as_ref().filter(|_| entry.name.as_str() == name))
+    }
+}

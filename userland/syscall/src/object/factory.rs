@@ -1,0 +1,139 @@
+//! Factory: the right to create objects on a quota.
+
+use abi::op::factory::{CREATE, INFO};
+use abi::rights::Kind;
+use postern_abi as abi;
+
+use crate::slot::handle;
+use crate::{Gate, IoPort, Item, Memory, Notification, Result, Slot, Task, Thread, operate};
+
+handle! {
+    /// Creates objects, and charges what they use to its quota.
+    ///
+    /// All `create_*` methods need S and put the new capability, with all
+    /// rights, into `slot`, an empty slot of the calling task. Their errors:
+    /// `Perm` without S, `NoMem` if the quota (argument 0) or the machine's
+    /// memory is used up, `Exists` (argument 2) if the slot is in use, `Inval`
+    /// if the table has no such slot.
+    Factory
+}
+
+/// What a factory has used, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FactoryInfo {
+    /// The most that can be charged.
+    pub quota: u64,
+    /// What is charged now.
+    pub charged: u64,
+    /// Free memory of the machine.
+    pub machine_free: u64,
+    /// Memory of the machine.
+    pub machine_total: u64,
+}
+
+impl Factory {
+    /// Creates an object of any kind; `arguments` are words 3 and up.
+    ///
+    /// # Errors
+    /// See [`Factory`]; `NoDevice` for a kind that cannot be created.
+    pub fn create(self, kind: u64, slot: Slot, arguments: &[u64], items: &[Item]) -> Result<()> {
+        let mut words = [0; 8];
+        words[..3].copy_from_slice(&[CREATE, kind, slot.word()]);
+        let count = arguments.len().min(5);
+        words[3..3 + count].copy_from_slice(&arguments[..count]);
+        operate(self.0, &words[..3 + count], items).map(drop)
+    }
+
+    /// Creates a smaller factory with `quota` bytes, charged to this one.
+    ///
+    /// # Errors
+    /// See [`Factory`].
+    pub fn create_factory(self, slot: Slot, quota: u64) -> Result<Self> {
+        self.create(Kind::Factory as u64, slot, &[quota], &[])?;
+        Ok(Self(slot))
+    }
+
+    /// Creates a task: an empty address space and a table of `slots`
+    /// capabilities, rounded up to a multiple of 128.
+    ///
+    /// # Errors
+    /// See [`Factory`].
+    pub fn create_task(self, slot: Slot, slots: u64) -> Result<Task> {
+        self.create(Kind::Task as u64, slot, &[slots], &[])?;
+        Ok(Task(slot))
+    }
+
+    /// Creates a thread, stopped and without a task.
+    ///
+    /// # Errors
+    /// See [`Factory`]; `Perm` (argument 3) if `priority` is above the
+    /// creator's own.
+    pub fn create_thread(self, slot: Slot, priority: u8) -> Result<Thread> {
+        self.create(Kind::Thread as u64, slot, &[priority.into()], &[])?;
+        Ok(Thread(slot))
+    }
+
+    /// Creates a gate that is not bound: senders wait.
+    ///
+    /// # Errors
+    /// See [`Factory`].
+    pub fn create_gate(self, slot: Slot) -> Result<Gate> {
+        self.create(Kind::Gate as u64, slot, &[], &[])?;
+        Ok(Gate(slot))
+    }
+
+    /// Creates a gate that is bound to `thread` (S needed there) with `label`,
+    /// whose two low bits must be 0.
+    ///
+    /// # Errors
+    /// See [`Factory`]; as [`Gate::bind`] about the thread and the label.
+    pub fn create_bound_gate(self, slot: Slot, thread: Thread, label: u64) -> Result<Gate> {
+        self.create(Kind::Gate as u64, slot, &[label], &[Item::all(thread.0)])?;
+        Ok(Gate(slot))
+    }
+
+    /// Creates zeroed, physically contiguous memory of `bytes`, a multiple of
+    /// 4096.
+    ///
+    /// # Errors
+    /// See [`Factory`]; `Inval` (argument 3) for zero or an odd size.
+    pub fn create_memory(self, slot: Slot, bytes: u64) -> Result<Memory> {
+        self.create(Kind::Memory as u64, slot, &[bytes], &[])?;
+        Ok(Memory(slot))
+    }
+
+    /// Creates a notification with no bit set.
+    ///
+    /// # Errors
+    /// See [`Factory`].
+    pub fn create_notification(self, slot: Slot) -> Result<Notification> {
+        self.create(Kind::Notification as u64, slot, &[], &[])?;
+        Ok(Notification(slot))
+    }
+
+    /// Creates the right to the `count` ports from `first` on, out of `from`
+    /// (W needed there), which must cover them.
+    ///
+    /// # Errors
+    /// See [`Factory`]; `Inval` if the range is empty or not covered.
+    pub fn create_io_port(
+        self,
+        slot: Slot,
+        from: IoPort,
+        first: u16,
+        count: u32,
+    ) -> Result<IoPort> {
+        let arguments = [first.into(), count.into()];
+        self.create(Kind::IoPort as u64, slot, &arguments, &[Item::all(from.0)])?;
+        Ok(IoPort(slot))
+    }
+
+    /// Quota and use. Needs R.
+    ///
+    /// # Errors
+    /// `Perm` without R.
+    pub fn info(self) -> Result<FactoryInfo> {
+        let [quota, charged, machine_free, machine_total] = operate(self.0, &[INFO], &[])?.words;
+        Ok(FactoryInfo { quota, charged, machine_free, machine_total })
+    }
+}

@@ -1,0 +1,42 @@
+//! Scheduler: the right to set priorities.
+
+use abi::op::scheduler::{INFO, SET_PRIORITY};
+use postern_abi as abi;
+
+use crate::slot::handle;
+use crate::{Item, Result, Thread, operate};
+
+handle! {
+    /// The right to set priorities, up to a maximum of its own.
+    Scheduler
+}
+
+/// Where the time went since boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SchedulerInfo {
+    /// Nanoseconds since boot.
+    pub now: u64,
+    /// How many of them the machine was idle.
+    pub idle: u64,
+    /// Number of thread switches.
+    pub switches: u64,
+}
+
+impl Scheduler {
+    /// Sets the priority of `thread` (W needed there). Needs W.
+    ///
+    /// # Errors
+    /// `Perm` without the rights, or (argument 1) above the maximum.
+    pub fn set_priority(self, thread: Thread, priority: u8) -> Result<()> {
+        operate(self.0, &[SET_PRIORITY, priority.into()], &[Item::all(thread.0)]).map(drop)
+    }
+
+    /// Where the time went. Needs R.
+    ///
+    /// # Errors
+    /// `Perm` without R.
+    pub fn info(self) -> Result<SchedulerInfo> {
+        let [now, idle, switches, _] = operate(self.0, &[INFO], &[])?.words;
+        Ok(SchedulerInfo { now, idle, switches })
+    }
+}

@@ -1,0 +1,67 @@
+//! `cargo xtask`: everything a developer does with Postern, one file a command.
+//!
+//! Runs on the developer's computer. It must never depend on `boot` (asking
+//! for help would wait minutes for the bootloader) and never hold knowledge
+//! that the kernel and programs need too: that is `postern_abi`'s.
+#![forbid(unsafe_code)]
+
+mod archive;
+mod bench;
+mod build;
+mod check;
+mod elf;
+mod host;
+mod image;
+mod prompt;
+mod protocol;
+mod qemu;
+mod run;
+mod session;
+mod setup;
+mod step;
+mod suite;
+mod symbols;
+mod system;
+mod terminal;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Builds, runs, tests and measures Postern.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start Postern in QEMU, with the serial console on this terminal
+    Run(run::Options),
+    /// Run the tests on the host and in QEMU
+    Test(test::Options),
+    /// Count instructions of kernel paths in QEMU
+    Bench(bench::Options),
+    /// Write disk images for BIOS and UEFI machines
+    Image(image::Options),
+    /// Check formatting, lints, host tests and documentation
+    Check(check::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(options) => run::main(&options),
+        Command::Test(options) => test::main(&options),
+        Command::Bench(options) => bench::main(&options),
+        Command::Image(options) => image::main(&options),
+        Command::Check(options) => check::main(&options),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,185 @@
+//! `cargo xtask test`: the tests on this computer, those in QEMU, and the
+//! budgets of the benchmarks.
+//!
+//! Must never be green without having run a test. Its last line is
+//! `N passed, N failed`, with `, N skipped` if there were any.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, ensure};
+
+use crate::protocol::Line;
+use crate::qemu::{Machine, Outcome};
+use crate::suite::{Counts, Next, Report, Suite, Verdict};
+use crate::symbols::Symbols;
+use crate::system::{Firmware, Kind, System};
+use crate::{bench, host, session, setup, step};
+
+/// What the suite is called where a test has its name.
+const SUITE: &str = "(the tests in QEMU)";
+/// A test without a result for so long has failed.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// After so many boots, or so much time, the suite gives up: a kernel on which
+/// every test hangs would keep a machine busy for hours.
+const MOST_BOOTS: u32 = 20;
+/// See [`MOST_BOOTS`].
+const MOST_TIME: Duration = Duration::from_secs(25 * 60);
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only tests whose names contain this (without the benchmarks)
+    filter: Option<String>,
+    /// Print the names of the tests in QEMU instead of running them
+    #[arg(long)]
+    list: bool,
+    /// Only the tests on this computer
+    #[arg(long, conflicts_with_all = ["guest_only", "list"])]
+    host_only: bool,
+    /// Only the tests in QEMU
+    #[arg(long)]
+    guest_only: bool,
+    /// Print what programs write in tests that pass, too
+    #[arg(long, short)]
+    verbose: bool,
+    /// Boot with UEFI instead of the BIOS
+    #[arg(long)]
+    uefi: bool,
+}
+
+/// Runs the command.
+pub fn main(options: &Options) -> Result<ExitCode> {
+    if let Some(filter) = &options.filter {
+        ensure!(!filter.contains(char::is_whitespace), "a filter is one word, not `{filter}`");
+    }
+    if !options.host_only {
+        setup::ensure(if options.uefi { setup::Need::Uefi } else { setup::Need::Bios })?;
+    }
+    if options.list {
+        return list(options);
+    }
+    let mut counts = Counts::default();
+    if !options.guest_only {
+        counts += host::run(options.filter.as_deref())?;
+    }
+    if !options.host_only {
+        counts += or_failed(SUITE, guest(options));
+    }
+    if !options.host_only && options.filter.is_none() {
+        counts += or_failed("(the benchmarks)", bench::check());
+    }
+    if counts.passed + counts.failed == 0 {
+        eprintln!("error: no test ran");
+    }
+    println!("{counts}");
+    let is_good = counts.failed == 0 && counts.passed > 0;
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A part that could not even run counts as one failed test, so that the other
+/// parts still run and the last line still tells the truth.
+fn or_failed(part: &str, result: Result<Counts>) -> Counts {
+    result.unwrap_or_else(|error| {
+        println!("test {part} ... FAILED: {error:#}");
+        Counts { failed: 1, ..Counts::default() }
+    })
+}
+
+fn machine(options: &Options, system: &System, cmdline: &str) -> Result<Machine> {
+    let firmware = Firmware::from_option(options.uefi);
+    Ok(Machine {
+        image: system.image(cmdline, firmware)?,
+        firmware,
+        memory: "256M".into(),
+        counted: false,
+        debugger: false,
+    })
+}
+
+/// The words for the runner: which tests, and after which one to begin.
+fn cmdline(filter: Option<&str>, after: Option<&str>) -> String {
+    let filter = filter.map(|text| format!("filter={text}"));
+    let after = after.map(|name| format!("after={name}"));
+    filter.into_iter().chain(after).collect::<Vec<_>>().join(" ")
+}
+
+fn list(options: &Options) -> Result<ExitCode> {
+    let system = System::build(Kind::Tests)?;
+    let filter = cmdline(options.filter.as_deref(), None);
+    let machine = machine(options, &system, format!("list {filter}").trim_end())?;
+    let mut count = 0;
+    let outcome = session::lines(&machine, SILENCE, |line| match Line::parse(line) {
+        Some((_, Line::List(name))) => {
+            println!("{name}");
+            count += 1;
+            true
+        }
+        _ => false,
+    })?;
+    ensure!(outcome == Outcome::Success, "{outcome}");
+    ensure!(count > 0, "the runner names no test");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs the suite in QEMU, with as many boots as it needs.
+fn guest(options: &Options) -> Result<Counts> {
+    let system = System::build(Kind::Tests)?;
+    let mut symbols = system.symbols();
+    let mut suite = Suite::default();
+    let mut after = None;
+    let start = Instant::now();
+    let mut boots = 0;
+    loop {
+        let words = cmdline(options.filter.as_deref(), after.as_deref());
+        let machine = machine(options, &system, &words)?;
+        boots += 1;
+        step::say(&format!("booting the tests in QEMU (boot {boots})"));
+        let outcome = session::lines(&machine, SILENCE, |line| {
+            let (reports, is_protocol) = suite.line(line);
+            reports.iter().for_each(|report| print(report, &mut symbols, options.verbose));
+            is_protocol
+        })?;
+        let (reports, next) = suite.boot_over(&outcome);
+        reports.iter().for_each(|report| print(report, &mut symbols, options.verbose));
+        match next {
+            Next::Done => break,
+            Next::Resume(name) if boots < MOST_BOOTS && start.elapsed() < MOST_TIME => {
+                after = Some(name);
+            }
+            Next::Resume(name) => {
+                let reason =
+                    format!("gave up after {name}: too many boots, the others did not run");
+                suite.counts += or_failed(SUITE, Err(anyhow!(reason)));
+                break;
+            }
+        }
+    }
+    let mut counts = suite.counts;
+    if counts.total() == 0 && options.filter.is_none() {
+        counts += or_failed(SUITE, Err(anyhow!("the suite is empty")));
+    }
+    println!("tests in QEMU: {counts} ({} s, {boots} boots)", start.elapsed().as_secs());
+    Ok(counts)
+}
+
+fn print(report: &Report, symbols: &mut Symbols, is_verbose: bool) {
+    println!("{report}");
+    if is_verbose || matches!(report.verdict, Verdict::Failed(_)) {
+        for line in &report.output {
+            println!("    | {}", symbols.line(line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runner_is_told_what_to_run() {
+        assert_eq!(cmdline(None, None), "");
+        assert_eq!(cmdline(Some("gate"), None), "filter=gate");
+        assert_eq!(cmdline(Some("gate"), Some("gate_a")), "filter=gate after=gate_a");
+    }
+}
