@@ -99,11 +99,7 @@ pub(crate) fn grow_table<M: Machine, T>(
 
 impl<M: Machine> Kernel<M> {
     /// Charges a factory.
-    pub(crate) fn charge(
-        &mut self,
-        factory: Ref<Factory>,
-        bytes: u64,
-    ) -> Result<(), ErrorCode> {
+    pub(crate) fn charge(&mut self, factory: Ref<Factory>, bytes: u64) -> Result<(), ErrorCode> {
         let factory = self.factories.get_mut(factory).ok_or(QUOTA)?;
         if factory.charge(bytes) { Ok(()) } else { Err(QUOTA) }
     }

@@ -197,7 +197,7 @@ impl<M: Machine> Kernel<M> {
     /// that have no interrupts to let in (tests on the host).
     pub fn settle(&mut self) -> Next {
         loop {
-            match self.next() {
+            match self.decide() {
                 Next::Work => self.work(),
                 other => return other,
             }

@@ -41,7 +41,8 @@ impl Kernel<Sim> {
                     assert!(found.links.is_alone(), "an empty slot is linked");
                     continue;
                 };
-                *counts.entry((target.kind as u8, target.index, target.generation)).or_default() += 1;
+                *counts.entry((target.kind as u8, target.index, target.generation)).or_default() +=
+                    1;
                 let mut child = found.links.first_child();
                 while let Some(node) = child {
                     assert!(seen.insert(node), "{node:?} has two parents");
@@ -49,10 +50,20 @@ impl Kernel<Sim> {
                 }
             }
         }
-        for kind in [Kind::Factory, Kind::Task, Kind::Thread, Kind::Gate, Kind::Memory, Kind::Notification, Kind::IoPort] {
+        for kind in [
+            Kind::Factory,
+            Kind::Task,
+            Kind::Thread,
+            Kind::Gate,
+            Kind::Memory,
+            Kind::Notification,
+            Kind::IoPort,
+        ] {
             for target in self.all(kind) {
-                let counted =
-                    counts.get(&(kind as u8, target.index, target.generation)).copied().unwrap_or(0);
+                let counted = counts
+                    .get(&(kind as u8, target.index, target.generation))
+                    .copied()
+                    .unwrap_or(0);
                 let header = self.header(target).expect("live");
                 assert_eq!(header.capabilities, counted, "capabilities of {target:?}");
             }
@@ -109,7 +120,7 @@ impl Kernel<Sim> {
             while let Some(index) = at {
                 let thread = self.threads.nth(index).expect("a queued thread exists");
                 assert!(matches!(thread.queue, Queue::Gate(it) if it == gate));
-                assert!(self.gates.get(gate).expect("live").target.is_none() || !thread.is_alive() );
+                assert!(self.gates.get(gate).expect("live").target.is_none() || !thread.is_alive());
                 *queued.entry(index).or_default() += 1;
                 at = queue.after(&mut self.threads, index);
             }
@@ -145,7 +156,9 @@ impl Kernel<Sim> {
                 State::Calling => {
                     let held = refs.iter().any(|other| {
                         let caller = self.threads.get(*other).expect("live").caller;
-                        caller.is_some_and(|it| it.thread == *reference && it.number == thread.call_number)
+                        caller.is_some_and(|it| {
+                            it.thread == *reference && it.number == thread.call_number
+                        })
                     });
                     assert!(held || self.is_saved(*reference), "nobody can answer {reference:?}");
                 }
@@ -221,9 +234,10 @@ impl Kernel<Sim> {
             let task_ref = task;
             let task = self.tasks.get(task).expect("live");
             let Some(space) = task.space.as_ref().filter(|_| !task.header.dying) else { continue };
-            let busy = self.threads.refs().any(|thread| {
-                self.threads.get(thread).expect("live").work.is_some()
-            });
+            let busy = self
+                .threads
+                .refs()
+                .any(|thread| self.threads.get(thread).expect("live").work.is_some());
             if busy || self.dying.is_some() {
                 continue;
             }

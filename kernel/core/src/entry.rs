@@ -59,9 +59,7 @@ impl<M: Machine> Kernel<M> {
             Code::Null => self.output(thread, u64::from(ABI_VERSION)),
             Code::Call => self.send(thread, out, Expects::Answer),
             Code::Send => self.send(thread, out, Expects::Nothing),
-            Code::Receive => {
-                self.receive(thread, flags.contains(IpcFlags::CLOSED), out.receive)
-            }
+            Code::Receive => self.receive(thread, flags.contains(IpcFlags::CLOSED), out.receive),
             Code::Reply => {
                 let saved = flags.contains(IpcFlags::SAVED);
                 self.reply(thread, saved, out.handle, out.tag, out.words)
@@ -116,12 +114,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Ends the current thread for good: it keeps its registers for whoever
     /// looks at the body, and nobody waits for it any more.
-    pub(crate) fn end_thread(
-        &mut self,
-        thread: Ref<Thread<M>>,
-        state: State,
-        words: [u64; 4],
-    ) {
+    pub(crate) fn end_thread(&mut self, thread: Ref<Thread<M>>, state: State, words: [u64; 4]) {
         self.retire_thread(thread);
         self.detach(thread);
         let Some(ended) = self.threads.get_mut(thread) else { return };
@@ -152,7 +145,7 @@ impl<M: Machine> Kernel<M> {
     /// The registers of the current thread, for the machine to load and store.
     ///
     /// # Panics
-    /// If there is no current thread: [`Kernel::next`] said otherwise.
+    /// If there is no current thread: [`Kernel::decide`] said otherwise.
     pub fn user_state(&mut self) -> &mut UserState {
         let current = self.current.and_then(|thread| self.threads.get_mut(thread));
         &mut current.expect("a current thread").user

@@ -10,7 +10,7 @@
 //! Rules of the house:
 //!
 //! - An entry ([`Kernel::syscall`], [`Kernel::timer`], ...) runs to completion
-//!   and leaves a state in which [`Kernel::next`] says what the CPU does. There
+//!   and leaves a state in which [`Kernel::decide`] says what the CPU does. There
 //!   is one kernel stack, and nothing blocks inside of the kernel.
 //! - Nothing is allocated on the way of a message. Objects are made by
 //!   factories, ahead of time, on their quota.

@@ -168,8 +168,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Clears the deadline of a thread, if it has one.
     pub(crate) fn clear_timeout(&mut self, thread: Ref<Thread<M>>) {
-        let Some(at) = self.threads.get_mut(thread).and_then(|thread| thread.timeout.take())
-        else {
+        let Some(at) = self.threads.get_mut(thread).and_then(|thread| thread.timeout.take()) else {
             return;
         };
         let threads = &mut self.threads;
@@ -214,7 +213,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Says what the CPU does next, and prepares it: the current thread's
     /// address space is active after [`Next::User`]. Idempotent.
-    pub fn next(&mut self) -> Next {
+    pub fn decide(&mut self) -> Next {
         if self.reschedule {
             self.reschedule = false;
             let highest = self.ready.highest();

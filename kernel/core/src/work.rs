@@ -6,8 +6,8 @@
 //! nobody has yet, filling in a mapping) lies in the thread and is undone when
 //! the thread goes.
 
-use postern_abi::tag::Tag;
 use postern_abi::rights::Kind;
+use postern_abi::tag::Tag;
 use postern_abi::{ErrorCode, ErrorNumber, PAGE, Rights};
 use postern_arena::Ref;
 
@@ -15,7 +15,7 @@ use crate::Kernel;
 use crate::account::{Charged, QUOTA};
 use crate::cap::Target;
 use crate::invoke::Answer;
-use crate::machine::{Access, Machine};
+use crate::machine::{Access, Machine, Placement};
 use crate::object::{Mapping, Memory, Task, Thread};
 
 /// Pages zeroed in one step (64 KiB).
@@ -155,15 +155,9 @@ impl<M: Machine> Kernel<M> {
         let space = task.space.as_mut().ok_or(gone)?;
         let mut supply =
             Charged { frames: &mut self.frames, factory, bytes: &mut task.page_tables };
-        let result = self.machine.map(
-            space,
-            at + done * PAGE,
-            &memory.frames,
-            first + done,
-            pages - done,
-            access,
-            &mut supply,
-        );
+        let place =
+            Placement { at: at + done * PAGE, first: first + done, pages: pages - done, access };
+        let result = self.machine.map(space, &memory.frames, place, &mut supply);
         match result {
             Ok(now) if done + now < pages => {
                 Ok(Some(Work::Map { mapping: reference, done: done + now }))
@@ -187,9 +181,8 @@ impl<M: Machine> Kernel<M> {
         done: u64,
         error: Option<ErrorCode>,
     ) -> Result<Option<Work<M>>, ErrorCode> {
-        let within = |mapping: &Mapping<M>| {
-            mapping.at >= start && mapping.at + mapping.pages * PAGE <= end
-        };
+        let within =
+            |mapping: &Mapping<M>| mapping.at >= start && mapping.at + mapping.pages * PAGE <= end;
         let Some(found) = self.find_mapping(task_ref, within) else {
             return match error {
                 Some(error) => Err(error),

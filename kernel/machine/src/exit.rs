@@ -28,7 +28,7 @@ pub unsafe fn leave() -> ! {
         // SAFETY: nothing else borrows the state (contract), and this borrow
         // ends before interrupts are let in below.
         let kernel = unsafe { cell::kernel() };
-        match kernel.next() {
+        match kernel.decide() {
             Next::User => {
                 let state: *mut UserState = kernel.user_state();
                 // SAFETY: the core gave out the current thread's state; it

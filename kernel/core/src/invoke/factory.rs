@@ -156,9 +156,8 @@ impl<M: Machine> Kernel<M> {
         let mut table = Table::new(region);
         let mut failed = false;
         for _ in 0..pages {
-            let grown = grow_table(&mut table, &mut self.machine, &mut self.frames, |_| {
-                Slot::default()
-            });
+            let grown =
+                grow_table(&mut table, &mut self.machine, &mut self.frames, |_| Slot::default());
             failed |= grown.is_err();
             if failed {
                 break;
@@ -281,7 +280,8 @@ impl<M: Machine> Kernel<M> {
         let whole = self.item_of(request, 0, Kind::IoPort, Rights::W)?;
         let inval = |argument| refuse(ErrorNumber::Inval, argument);
         let whole = self.ports.get(whole.target.reference()).ok_or(inval(ErrorCode::ITEM))?;
-        let (start, end) = (u64::from(whole.first), u64::from(whole.first) + u64::from(whole.count));
+        let (start, end) =
+            (u64::from(whole.first), u64::from(whole.first) + u64::from(whole.count));
         if first < start || first >= end {
             return Err(inval(3));
         }

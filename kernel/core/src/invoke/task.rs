@@ -139,11 +139,12 @@ impl<M: Machine> Kernel<M> {
         if bytes > size - offset {
             return Err(refuse(ErrorNumber::Inval, 3));
         }
-        self.add_mapping(reference, memory_ref, memory.slot, at, offset, bytes, rights)
-            .map(|mapping| {
+        self.add_mapping(reference, memory_ref, memory.slot, at, offset, bytes, rights).map(
+            |mapping| {
                 self.start_work(request.thread, Work::Map { mapping, done: 0 });
                 Reaction::Settled
-            })
+            },
+        )
     }
 
     /// Makes the record of a mapping whose pages are still to be filled in.
@@ -294,9 +295,10 @@ impl<M: Machine> Kernel<M> {
                 .ports
                 .get(target.reference())
                 .map_or((0, 0), |ports| (u64::from(ports.first), u64::from(ports.count))),
-            Kind::Thread => self.threads.get(target.reference()).map_or((0, 0), |thread| {
-                (u64::from(thread.priority), thread.info_state() as u64)
-            }),
+            Kind::Thread => self
+                .threads
+                .get(target.reference())
+                .map_or((0, 0), |thread| (u64::from(thread.priority), thread.info_state() as u64)),
             Kind::Irq | Kind::Scheduler => (u64::from(target.index), 0),
             _ => (0, 0),
         }

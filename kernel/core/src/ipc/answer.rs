@@ -33,8 +33,7 @@ impl<M: Machine> Kernel<M> {
         if self.threads.get(caller).is_some_and(|thread| thread.awaits(number)) {
             // Argument 1 tells "dropped" from "died" (0).
             let argument = u8::from(reason == AbortReason::Dropped);
-            let error =
-                ErrorCode { number: ErrorNumber::Aborted, phase: Phase::Receive, argument };
+            let error = ErrorCode { number: ErrorNumber::Aborted, phase: Phase::Receive, argument };
             self.interrupt_ipc(caller, error);
         }
     }
@@ -64,8 +63,7 @@ impl<M: Machine> Kernel<M> {
     /// A caller stops waiting: who was to answer it runs at its own priority
     /// again, and its right to answer is void.
     pub(crate) fn forget_answerer(&mut self, caller: Ref<Thread<M>>) {
-        let Some(answerer) =
-            self.threads.get_mut(caller).and_then(|thread| thread.answerer.take())
+        let Some(answerer) = self.threads.get_mut(caller).and_then(|thread| thread.answerer.take())
         else {
             return;
         };
@@ -160,8 +158,7 @@ impl<M: Machine> Kernel<M> {
         let gone = ErrorCode::new(ErrorNumber::NotExistent, 1);
         let task = self.threads.get(thread).and_then(|thread| thread.task).ok_or(gone)?;
         let at = self.check_empty(task, slot, 1)?;
-        let caller =
-            self.take_caller(thread).ok_or(ErrorCode::new(ErrorNumber::NoCaller, 0))?;
+        let caller = self.take_caller(thread).ok_or(ErrorCode::new(ErrorNumber::NoCaller, 0))?;
         let mut target = Target::new(Kind::Reply, caller.thread);
         target.extra = caller.number;
         self.install(at, target, Rights::GRANT, None);

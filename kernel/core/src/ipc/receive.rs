@@ -49,19 +49,15 @@ impl<M: Machine> Kernel<M> {
         flags: IpcFlags,
         out: Outgoing,
     ) -> Outcome {
-        let saved = flags
-            .contains(IpcFlags::SAVED)
-            .then(|| self.utcb_word(thread, utcb::REPLY_HANDLE));
+        let saved =
+            flags.contains(IpcFlags::SAVED).then(|| self.utcb_word(thread, utcb::REPLY_HANDLE));
         let answered = match self.answer(thread, saved, out.handle, out.tag, out.words) {
             Ok(caller) => Some(caller),
             // Nothing to answer, or a caller that has given up: a server that
             // says so just goes on to the next one.
             Err(error)
                 if flags.contains(IpcFlags::OPTIONAL)
-                    && matches!(
-                        error.number,
-                        ErrorNumber::NoCaller | ErrorNumber::NotExistent
-                    ) =>
+                    && matches!(error.number, ErrorNumber::NoCaller | ErrorNumber::NotExistent) =>
             {
                 None
             }
@@ -136,10 +132,8 @@ impl<M: Machine> Kernel<M> {
                         if let Some(receiver) = self.threads.get_mut(receiver)
                             && receiver.state == State::Ready
                         {
-                            receiver.fail(ErrorCode {
-                                phase: postern_abi::Phase::Receive,
-                                ..error
-                            });
+                            receiver
+                                .fail(ErrorCode { phase: postern_abi::Phase::Receive, ..error });
                         }
                         return true;
                     }

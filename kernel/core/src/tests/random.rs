@@ -9,11 +9,11 @@ use std::vec::Vec;
 
 use postern_abi::code::{Code, IpcFlags};
 use postern_abi::image::init;
-use proptest::strategy::ValueTree;
 use postern_abi::rights::Kind;
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
 use postern_abi::{PAGE, Rights, op, utcb};
+use proptest::strategy::ValueTree;
 
 use super::world::World;
 use crate::machine::Next;
@@ -181,7 +181,8 @@ fn apply(world: &mut World, step: &Step) {
         Step::Delete { .. } => {}
         Step::Map { memory, page, offset, pages, rights } => {
             let at = 0x1000_0000 + page * PAGE;
-            let rights = u64::from(rights & 1) | u64::from(rights & 2) << 1 | u64::from(rights & 4) << 4;
+            let rights =
+                u64::from(rights & 1) | u64::from(rights & 2) << 1 | u64::from(rights & 4) << 4;
             let words = [op::task::MAP, at, offset * PAGE, pages * PAGE, rights | 4];
             world.operate(task, &words, &[(memory, all)]);
         }
@@ -328,9 +329,12 @@ fn steps_reach_deep_states() {
                 break;
             }
             apply(&mut world, step);
-            calls += world.kernel.threads.refs().any(|thread| {
-                world.kernel.threads.get(thread).expect("live").caller.is_some()
-            }) as u32;
+            calls += world
+                .kernel
+                .threads
+                .refs()
+                .any(|thread| world.kernel.threads.get(thread).expect("live").caller.is_some())
+                as u32;
             tasks += (world.kernel.tasks.len() > 1) as u32;
         }
     }
