@@ -23,6 +23,10 @@ pub mod factory {
     /// w0 quota, w1 bytes charged, w2 free bytes of the machine's memory,
     /// w3 bytes of the machine's memory. Needs R.
     pub const INFO: u64 = 0x102;
+    /// Destroy everything that was made through this factory and its
+    /// sub-factories, the caller included if it was. The factory stays and is
+    /// empty afterwards; while it lasts, creating gives `NoMem`. Needs D.
+    pub const EMPTY: u64 = 0x103;
 }
 
 /// Operations of a task.
@@ -48,6 +52,11 @@ pub mod task {
     /// (a gate: label and bound thread's id; memory: bytes and physical
     /// address or 0; ...). Needs R.
     pub const LIST: u64 = 0x206;
+    /// Take back everything that was derived from the capability in slot w1 of
+    /// this task, in every task, mappings included; the capability itself
+    /// stays. While it lasts, deriving from any capability of the object gives
+    /// `Busy`. Needs W.
+    pub const REVOKE: u64 = 0x209;
     /// w1-w4 a name (32 bytes, NUL-padded UTF-8), w5 build id, w6 load base:
     /// what crash reports call the program. Needs W.
     pub const SET_NAME: u64 = 0x207;

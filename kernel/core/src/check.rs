@@ -238,7 +238,7 @@ impl Kernel<Sim> {
                 .threads
                 .refs()
                 .any(|thread| self.threads.get(thread).expect("live").work.is_some());
-            if busy || self.dying.is_some() {
+            if busy || self.work_list.is_some() {
                 continue;
             }
             let mut expected = BTreeMap::new();

@@ -37,6 +37,7 @@ pub mod machine;
 pub mod mem;
 pub mod object;
 mod report;
+mod revoke;
 mod run;
 pub mod sched;
 #[cfg(any(test, feature = "sim"))]
@@ -82,8 +83,9 @@ pub struct Kernel<M: Machine> {
     clock: run::Clock,
     /// The first thread of `init`, without which nothing useful can happen.
     init: Option<Ref<Thread<M>>>,
-    /// Objects that are being taken apart, first one.
-    dying: Option<cap::Target>,
+    /// Objects that have work to be done for (being taken apart, revoked,
+    /// emptied), first one.
+    work_list: Option<cap::Target>,
 }
 
 impl<M: Machine> Kernel<M> {
@@ -116,7 +118,7 @@ impl<M: Machine> Kernel<M> {
             reschedule: false,
             clock: run::Clock::default(),
             init: None,
-            dying: None,
+            work_list: None,
             machine,
         }
     }

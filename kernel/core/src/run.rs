@@ -234,7 +234,7 @@ impl<M: Machine> Kernel<M> {
             self.schedule();
         }
         let Some(current) = self.current.and_then(|current| self.threads.get(current)) else {
-            return if self.dying.is_some() { Next::Work } else { Next::Idle };
+            return if self.work_list.is_some() { Next::Work } else { Next::Idle };
         };
         if current.work.is_some() {
             return Next::Work;

@@ -195,7 +195,7 @@ impl<M: Machine> Kernel<M> {
         }
         let Some(header) = self.header_mut(target) else { return };
         header.capabilities -= 1;
-        if header.capabilities == 0 && !header.dying {
+        if header.capabilities == 0 {
             self.destroy(target);
         }
     }

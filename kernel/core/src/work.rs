@@ -13,10 +13,10 @@ use postern_arena::Ref;
 
 use crate::Kernel;
 use crate::account::{Charged, QUOTA};
-use crate::cap::Target;
+use crate::cap::{SlotId, Target};
 use crate::invoke::Answer;
 use crate::machine::{Access, Machine, Placement};
-use crate::object::{Mapping, Memory, Task, Thread};
+use crate::object::{Factory, Mapping, Memory, Task, Thread};
 
 /// Pages zeroed in one step (64 KiB).
 const ZERO_PAGES: u64 = 16;
@@ -54,6 +54,15 @@ pub enum Work<M: Machine> {
     },
     /// Wait until an object is gone.
     Destroy(Target),
+    /// Take back what was derived from a capability.
+    Revoke {
+        /// Its slot.
+        at: SlotId,
+        /// Its object.
+        target: Target,
+    },
+    /// Wait until everything made through a factory is gone.
+    Empty(Ref<Factory>),
 }
 
 impl<M: Machine> Clone for Work<M> {
@@ -83,6 +92,18 @@ impl<M: Machine> Kernel<M> {
                 self.drain();
                 if self.header(target).is_some() { Ok(Some(work)) } else { Ok(None) }
             }
+            Work::Revoke { at, target } => {
+                if self.revoke_step(at, target) {
+                    Ok(None)
+                } else {
+                    Ok(Some(work))
+                }
+            }
+            Work::Empty(factory) => {
+                self.drain();
+                let emptying = self.factories.get(factory).is_some_and(|it| it.emptying);
+                if emptying { Ok(Some(work)) } else { Ok(None) }
+            }
         };
         // The step may have ended the thread itself.
         let Some(thread) = self.threads.get_mut(thread) else { return };
@@ -105,7 +126,10 @@ impl<M: Machine> Kernel<M> {
             Work::Zero { memory, .. } => self.destroy(Target::new(Kind::Memory, memory)),
             // The mapping exists and is undone with its task; a half-filled
             // one is as good as a whole one for that.
-            Work::Map { .. } | Work::Unmap { .. } | Work::Destroy(_) => {}
+            Work::Map { .. } | Work::Unmap { .. } => {}
+            // These go on without whoever asked for them.
+            Work::Destroy(_) | Work::Empty(_) => {}
+            Work::Revoke { target, .. } => self.list_work(target),
         }
     }
 

@@ -68,7 +68,10 @@ unsafe fn resume(state: *mut UserState) -> ! {
     }
     match thread.form {
         // SAFETY: as this function's.
-        Form::Outputs => unsafe { outputs(state) },
+        Form::Outputs => unsafe {
+            debug_assert!(postern_abi::address::is_user(thread.registers.rip));
+            outputs(state)
+        },
         Form::Full => {
             let registers = &mut thread.registers;
             if !postern_abi::address::is_user(registers.rip) {

@@ -21,13 +21,16 @@ const ALL: Rights = Rights::all().difference(Rights::SERVER);
 
 /// Creates an object of `$arena`: room, charge, insert.
 macro_rules! create {
-    ($kernel:ident, $factory:expr, $arena:ident, $type:ty, $extra:expr, |$header:ident| $value:expr) => {{
+    ($kernel:ident, $factory:expr, $kind:ident, $arena:ident, $type:ty, $extra:expr, |$header:ident| $value:expr) => {{
         make_room(&mut $kernel.$arena, &mut $kernel.machine, &mut $kernel.frames)?;
         let bytes = cost(Arena::<$type>::OBJECT_BYTES) + $extra;
         $kernel.charge($factory, bytes)?;
         let $header = Header::new($factory, bytes);
         match $kernel.$arena.insert($value) {
-            Ok(reference) => reference,
+            Ok(reference) => {
+                $kernel.enlist(Target::new(Kind::$kind, reference));
+                reference
+            }
             Err(_) => {
                 $kernel.refund($factory, bytes);
                 return Err(NO_FRAMES);
@@ -59,6 +62,12 @@ impl<M: Machine> Kernel<M> {
                 )
                 .into())
             }
+            factory::EMPTY => {
+                request.need(Rights::D)?;
+                self.empty_factory(reference);
+                self.start_work(request.thread, Work::Empty(reference));
+                Ok(Reaction::Settled)
+            }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }
     }
@@ -84,9 +93,15 @@ impl<M: Machine> Kernel<M> {
                 return Ok(Reaction::Settled);
             }
             Kind::Notification => {
-                let made = create!(self, factory, notifications, Notification<M>, 0, |header| {
-                    Notification { header, bits: 0, bound: None }
-                });
+                let made = create!(
+                    self,
+                    factory,
+                    Notification,
+                    notifications,
+                    Notification<M>,
+                    0,
+                    |header| Notification { header, bits: 0, bound: None }
+                );
                 (Target::new(kind, made), ALL)
             }
             Kind::IoPort => (self.create_io_port(request, factory)?, ALL),
@@ -106,11 +121,13 @@ impl<M: Machine> Kernel<M> {
         if quota == 0 || quota > 1 << 48 {
             return Err(refuse(ErrorNumber::Inval, 3));
         }
-        let made = create!(self, parent, factories, Factory, quota, |header| Factory {
+        let made = create!(self, parent, Factory, factories, Factory, quota, |header| Factory {
             header,
             quota,
             used: 0,
             closed: false,
+            emptying: false,
+            objects: None,
         });
         Ok(Target::new(Kind::Factory, made))
     }
@@ -178,6 +195,7 @@ impl<M: Machine> Kernel<M> {
             base: 0,
         };
         let reference = self.tasks.insert(task).map_err(|_| NO_FRAMES)?;
+        self.enlist(Target::new(Kind::Task, reference));
         if failed {
             self.destroy(Target::new(Kind::Task, reference));
             return Err(NO_FRAMES);
@@ -198,7 +216,9 @@ impl<M: Machine> Kernel<M> {
         priority: u8,
     ) -> core::result::Result<Ref<Thread<M>>, ErrorCode> {
         self.room_for_timeouts()?;
-        Ok(create!(self, factory, threads, Thread<M>, 16, |header| Thread::new(priority, header)))
+        Ok(create!(self, factory, Thread, threads, Thread<M>, 16, |header| Thread::new(
+            priority, header
+        )))
     }
 
     fn create_thread_for(
@@ -234,7 +254,7 @@ impl<M: Machine> Kernel<M> {
         } else {
             (0, None)
         };
-        let made = create!(self, factory, gates, Gate<M>, 0, |header| Gate {
+        let made = create!(self, factory, Gate, gates, Gate<M>, 0, |header| Gate {
             label,
             target,
             waiting: WaitQueue::default(),
@@ -261,7 +281,10 @@ impl<M: Machine> Kernel<M> {
         };
         let header = Header::new(factory, charge);
         match self.memories.insert(Memory { header, frames, mappings: None, mapped: 0 }) {
-            Ok(reference) => Ok(reference),
+            Ok(reference) => {
+                self.enlist(Target::new(Kind::Memory, reference));
+                Ok(reference)
+            }
             Err(memory) => {
                 self.frames.give(memory.frames);
                 self.refund(factory, charge);
@@ -288,7 +311,7 @@ impl<M: Machine> Kernel<M> {
         if count == 0 || count > end - first {
             return Err(inval(4));
         }
-        let made = create!(self, factory, ports, IoPort, 0, |header| IoPort {
+        let made = create!(self, factory, IoPort, ports, IoPort, 0, |header| IoPort {
             header,
             first: first as u16,
             count: count as u32,

@@ -53,6 +53,7 @@ impl<M: Machine> Kernel<M> {
                 if target.kind == Kind::Reply {
                     return Err(refuse(ErrorNumber::WrongKind, 1));
                 }
+                self.check_derivable(target, 1)?;
                 let at = self.check_empty(reference, to, 2)?;
                 let parent = NodeId::slot(SlotId::new(reference.index(), from as u32));
                 self.install(at, target, rights & mask, Some(parent));
@@ -68,6 +69,7 @@ impl<M: Machine> Kernel<M> {
                 if reference != request.task && !item.rights.contains(Rights::GRANT) {
                     return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
                 }
+                self.check_derivable(item.target, ErrorCode::ITEM)?;
                 let at = self.check_empty(reference, to, 1)?;
                 let parent = Some(NodeId::slot(item.slot));
                 self.install(at, item.target, item.rights & item.mask, parent);
@@ -76,6 +78,19 @@ impl<M: Machine> Kernel<M> {
             task::DELETE => {
                 request.need(Rights::W)?;
                 self.delete_slot(request, reference)
+            }
+            task::REVOKE => {
+                request.need(Rights::W)?;
+                let slot = self.word(request, 1)?;
+                let (target, _) = self.lookup(reference, slot, 1)?;
+                if target.kind == Kind::Reply {
+                    return Err(refuse(ErrorNumber::WrongKind, 1));
+                }
+                self.check_derivable(target, 1)?;
+                let at = SlotId::new(reference.index(), slot as u32);
+                self.begin_revoke(at, target);
+                self.start_work(request.thread, Work::Revoke { at, target });
+                Ok(Reaction::Settled)
             }
             task::LIST => {
                 request.need(Rights::R)?;
@@ -130,6 +145,7 @@ impl<M: Machine> Kernel<M> {
         if !memory.rights.contains(rights) {
             return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
         }
+        self.check_derivable(memory.target, ErrorCode::ITEM)?;
         let memory_ref: Ref<Memory> = memory.target.reference();
         let gone = refuse(ErrorNumber::NotExistent, ErrorCode::ITEM);
         let size = self.memories.get(memory_ref).ok_or(gone)?.frames.bytes();
@@ -228,6 +244,9 @@ impl<M: Machine> Kernel<M> {
             }
         };
         let destroys = whole || self.header(target).is_some_and(|h| h.capabilities == 1);
+        if !whole && self.is_revoking(at) {
+            return Err(refuse(ErrorNumber::Busy, 1));
+        }
         if whole {
             if !rights.contains(Rights::D) {
                 return Err(refuse(ErrorNumber::Perm, 1));

@@ -135,6 +135,7 @@ impl<M: Machine> Kernel<M> {
         if from_task != to_task && target.kind != Kind::Reply && !held.contains(Rights::GRANT) {
             return Err(item_error(ErrorNumber::Perm, index));
         }
+        self.check_derivable(target, 0).map_err(|error| item_error(error.number, index))?;
         let mask = Rights::from_bits_truncate(word as u8);
         // A moved capability is the same one: it keeps its place in the tree,
         // so its rights stay what they are unless all are asked for.

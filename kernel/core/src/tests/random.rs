@@ -43,6 +43,8 @@ enum Step {
     Delete { slot: u32, whole: bool },
     Map { memory: u32, page: u64, offset: u64, pages: u64, rights: u8 },
     Unmap { page: u64, pages: u64 },
+    Revoke { slot: u32 },
+    Empty { factory: u32 },
     Send { slot: u32, call: bool, items: usize, item: u32, moved: bool, send: u8, receive: u8 },
     Receive { window: u32, timeout: u8, closed: bool, source: u32 },
     Reply { wait: bool, saved: bool, handle: u32, item: u32, items: usize },
@@ -86,6 +88,8 @@ fn step() -> impl Strategy<Value = Step> {
             |(memory, page, offset, pages, rights)| Step::Map { memory, page, offset, pages, rights }
         ),
         1 => (0u64..8, 1u64..8).prop_map(|(page, pages)| Step::Unmap { page, pages }),
+        2 => slot().prop_map(|slot| Step::Revoke { slot }),
+        1 => slot().prop_map(|factory| Step::Empty { factory }),
         8 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
             |(slot, call, items, item, moved, send, receive)| Step::Send {
                 slot, call, items, item, moved, send, receive
@@ -189,6 +193,14 @@ fn apply(world: &mut World, step: &Step) {
         Step::Unmap { page, pages } => {
             world.operate(task, &[op::task::UNMAP, 0x1000_0000 + page * PAGE, pages * PAGE], &[]);
         }
+        Step::Revoke { slot } => {
+            world.operate(task, &[op::task::REVOKE, u64::from(slot)], &[]);
+        }
+        // Emptying the root factory would end `init` and with it the test.
+        Step::Empty { factory } if factory >= BASE => {
+            world.operate(factory, &[op::factory::EMPTY], &[]);
+        }
+        Step::Empty { .. } => {}
         Step::Send { slot, call, items, item, moved, send, receive } => {
             for index in 0..items {
                 world.poke(utcb::ITEMS + 2 * index, u64::from(item) + index as u64);

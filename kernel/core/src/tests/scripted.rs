@@ -129,3 +129,59 @@ fn rights_only_shrink() {
     assert_eq!(described[1] >> 40, few);
     world.kernel.check();
 }
+
+#[test]
+fn revoking_takes_back_capabilities_and_mappings_everywhere() {
+    let mut world = World::new();
+    world.create(Kind::Memory, 100, &[4 * PAGE], &[]);
+    world.create(Kind::Task, 101, &[128], &[]);
+    world.must(init::TASK, &[op::task::DERIVE, 100, 102, 0xff], &[]);
+    world.must(101, &[op::task::DELEGATE, 5], &[(102, Rights::all())]);
+    let rights = u64::from(Rights::R.bits());
+    world.must(101, &[op::task::MAP, 0x1000_0000, 0, PAGE, rights], &[(102, Rights::all())]);
+    world.must(init::TASK, &[op::task::MAP, 0x1000_0000, 0, PAGE, rights], &[(100, Rights::all())]);
+    assert_eq!(world.must(100, &[op::memory::INFO], &[])[1], 2);
+    world.must(init::TASK, &[op::task::REVOKE, 100], &[]);
+    world.kernel.check();
+    assert_eq!(world.must(100, &[op::memory::INFO], &[])[1], 0, "no mapping is left");
+    let derived = world.operate(102, &[op::memory::INFO], &[]).expect("at once");
+    assert_eq!(derived.expect_err("revoked").number, ErrorNumber::NotExistent);
+    let listed = world.must(101, &[op::task::LIST, 0], &[]);
+    assert_eq!(listed[0], 0, "the other task has nothing any more");
+    world.must(init::TASK, &[op::task::DERIVE, 100, 102, 0xff], &[]);
+}
+
+#[test]
+fn an_emptied_factory_has_its_whole_quota_again() {
+    let mut world = World::new();
+    let before = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
+    world.create(Kind::Factory, 100, &[1 << 20], &[]);
+    let charged = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
+    for (kind, slot, argument) in [
+        (Kind::Factory, 110, 100_000),
+        (Kind::Task, 111, 128),
+        (Kind::Thread, 112, 5),
+        (Kind::Memory, 113, 3 * PAGE),
+        (Kind::Gate, 114, 0),
+        (Kind::Notification, 115, 0),
+    ] {
+        world.must(100, &[op::factory::CREATE, kind as u64, slot, argument], &[]);
+    }
+    world.must(110, &[op::factory::CREATE, Kind::Memory as u64, 116, PAGE], &[]);
+    world.must(112, &[op::thread::BIND], &[(111, Rights::all())]);
+    let rights = u64::from(Rights::R.bits());
+    world.must(111, &[op::task::MAP, 0x1000_0000, 0, PAGE, rights], &[(116, Rights::all())]);
+    world.kernel.check();
+    world.must(100, &[op::factory::EMPTY], &[]);
+    world.kernel.check();
+    let info = world.must(100, &[op::factory::INFO], &[]);
+    assert_eq!((info[0], info[1]), (1 << 20, 0));
+    for slot in 110..117 {
+        let gone = world.operate(init::TASK, &[op::task::DERIVE, slot, 120, 0xff], &[]);
+        assert_eq!(gone.expect("at once").expect_err("gone").number, ErrorNumber::NotExistent);
+    }
+    let now = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
+    assert_eq!(now, charged, "the sub-factory itself is still there");
+    world.must(init::TASK, &[op::task::DELETE, 100, 1], &[]);
+    assert_eq!(world.must(init::FACTORY, &[op::factory::INFO], &[])[1], before);
+}
