@@ -86,6 +86,18 @@ pub mod thread {
     /// Cancel the IPC or sleep in which the thread waits. Needs W.
     pub const CANCEL: u64 = 0x307;
 
+    /// Item 0, a gate: told of this thread's faults (protocol FAULT, see
+    /// [`super::fault`]) while it is bound to a thread. Without an item: no
+    /// handler, a fault ends the thread. Needs W.
+    pub const SET_FAULT_GATE: u64 = 0x308;
+    /// w0-w18: rip rsp rflags rax rbx rcx rdx rsi rdi rbp r8-r15 and the FS
+    /// base of a thread that is stopped, new, or waits for its fault handler;
+    /// else `Busy`. Needs R.
+    pub const GET_REGISTERS: u64 = 0x309;
+    /// w1-w19: the same registers, to be loaded when it goes on. Addresses are
+    /// checked, flags that are not the user's are ignored. Needs W.
+    pub const SET_REGISTERS: u64 = 0x30a;
+
     /// States of a thread in INFO.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     #[repr(u64)]
@@ -108,6 +120,8 @@ pub mod thread {
         Faulted = 7,
         /// Has exited.
         Exited = 8,
+        /// Waits for its fault handler.
+        Faulting = 9,
     }
 
     impl ThreadState {
@@ -124,6 +138,7 @@ pub mod thread {
                 6 => Self::Stopped,
                 7 => Self::Faulted,
                 8 => Self::Exited,
+                9 => Self::Faulting,
                 _ => return None,
             })
         }
@@ -198,6 +213,19 @@ pub mod log {
     /// Write w1 bytes (at most 488), packed little-endian from word 2 on.
     /// Needs W.
     pub const WRITE: u64 = 0xa01;
+}
+
+/// A FAULT message, which the kernel sends in the name of a faulting thread: w0
+/// the exception vector, w1 the address of a page fault or the CPU's error
+/// code, w2 the instruction pointer, w3 the CPU's error code. The label tells
+/// the handler which thread it is. The answer's w0 says what happens.
+pub mod fault {
+    /// The thread goes on, with whatever registers it has now. So does an
+    /// answer without words.
+    pub const RESUME: u64 = 0;
+    /// The handler gives up: the thread is reported and ends. So does any
+    /// other value.
+    pub const GIVE_UP: u64 = 1;
 }
 
 /// Why a thread ended, in word 0 of an EXIT message and in thread INFO. The

@@ -60,10 +60,18 @@ impl<M: Machine> Kernel<M> {
             if !self.drain_object(target) {
                 return;
             }
-        } else if let Some(at) = revoking
-            && !self.revoke_step(at, target)
-        {
-            return;
+        } else {
+            if target.kind == Kind::Thread {
+                self.finish_fault(target.reference());
+                if !self.drain_thread(target.reference()) {
+                    return;
+                }
+            }
+            if let Some(at) = revoking
+                && !self.revoke_step(at, target)
+            {
+                return;
+            }
         }
         // Steps may have put others before it.
         self.unlist_work(target);
@@ -136,6 +144,7 @@ impl<M: Machine> Kernel<M> {
         self.detach(reference);
         let Some(thread) = self.threads.get_mut(reference) else { return };
         thread.state = State::Exited;
+        thread.fault = None;
         if let Some(work) = thread.work.take() {
             self.abandon(work);
         }
@@ -186,7 +195,9 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn retire_thread(&mut self, reference: Ref<Thread<M>>) {
         self.drop_caller(reference, AbortReason::Died);
         self.forget_answerer(reference);
-        while !self.drain_thread(reference) {}
+        if !self.drain_thread(reference) {
+            self.list_work(Target::new(Kind::Thread, reference));
+        }
     }
 
     fn drain_memory(&mut self, reference: Ref<Memory>) -> bool {

@@ -10,7 +10,7 @@ use postern_arena::Ref;
 
 use crate::Kernel;
 use crate::ipc::{Done, Outcome, Outgoing};
-use crate::machine::{Fault, Form, Machine, UserState};
+use crate::machine::{Form, Machine, UserState};
 use crate::object::Thread;
 use crate::object::thread::{Expects, State};
 
@@ -127,19 +127,6 @@ impl<M: Machine> Kernel<M> {
             self.machine.log(b"init has ended; nothing more can happen\n");
             self.machine.give_up();
         }
-    }
-
-    /// An exception in user code of the current thread; its registers are in
-    /// its [`UserState`] already. It is stopped and reported.
-    pub fn fault(&mut self, fault: Fault) {
-        let Some(thread) = self.current else { return };
-        let Some(faulted) = self.threads.get_mut(thread) else { return };
-        faulted.user.form = Form::Full;
-        let rip = faulted.user.registers.rip;
-        self.report_fault(thread, fault);
-        let why = reason::EXCEPTION + u64::from(fault.vector);
-        let detail = if fault.vector == 14 { fault.address } else { fault.error };
-        self.end_thread(thread, State::Faulted, [why, detail, rip, fault.error]);
     }
 
     /// The registers of the current thread, for the machine to load and store.

@@ -7,6 +7,7 @@
 
 mod factory;
 mod gate;
+mod registers;
 mod small;
 mod task;
 mod thread;

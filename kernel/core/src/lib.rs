@@ -31,6 +31,7 @@ pub mod cap;
 mod check;
 mod destroy;
 mod entry;
+mod fault;
 mod invoke;
 mod ipc;
 pub mod machine;

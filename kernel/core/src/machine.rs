@@ -106,6 +106,10 @@ pub struct UserState {
     pub fs_base: u64,
 }
 
+/// Flags that user code may have in RFLAGS: the arithmetic ones, DF, TF, RF,
+/// AC, ID. All else is masked wherever flags come from user code.
+pub const USER_FLAGS: u64 = 0x0025_0dd5;
+
 /// The carry flag in RFLAGS: the system call failed.
 pub const CARRY: u64 = 1;
 

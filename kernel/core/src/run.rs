@@ -191,7 +191,8 @@ impl<M: Machine> Kernel<M> {
             self.clock.slice_end = None;
             self.yield_current();
         }
-        self.drain();
+        // Who was woken may not run yet, and later deadlines must not be lost.
+        self.arm();
     }
 
     /// The deadline of a waiting thread has passed.
@@ -214,6 +215,10 @@ impl<M: Machine> Kernel<M> {
     /// Says what the CPU does next, and prepares it: the current thread's
     /// address space is active after [`Next::User`]. Idempotent.
     pub fn decide(&mut self) -> Next {
+        // What nobody waits for gets on by a step at every way out.
+        if self.work_list.is_some() {
+            self.drain();
+        }
         if self.reschedule {
             self.reschedule = false;
             let highest = self.ready.highest();
@@ -243,6 +248,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Chooses the current thread, activates its space, arms the timer.
+    #[inline(never)]
     fn schedule(&mut self) {
         let mut donated = false;
         if self.current.is_none() {

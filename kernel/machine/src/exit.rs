@@ -7,14 +7,12 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use postern_core::machine::{CARRY, Fault, Form, Next, Registers, UserState};
+use postern_core::machine::{CARRY, Fault, Form, Next, Registers, USER_FLAGS, UserState};
 
 use crate::entry::pop_registers;
 use crate::tables::{USER_CODE, USER_DATA, vector};
 use crate::{cell, percpu};
 
-/// Flags that user code may have: the arithmetic ones, DF, TF, RF, AC, ID.
-const USER_FLAGS: u64 = 0x0025_0dd5;
 /// Flags that it always has: interrupts on, and bit 1.
 const ALWAYS: u64 = 0x202;
 

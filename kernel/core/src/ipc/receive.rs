@@ -52,7 +52,7 @@ impl<M: Machine> Kernel<M> {
         let saved =
             flags.contains(IpcFlags::SAVED).then(|| self.utcb_word(thread, utcb::REPLY_HANDLE));
         let answered = match self.answer(thread, saved, out.handle, out.tag, out.words) {
-            Ok(caller) => Some(caller),
+            Ok(caller) => caller,
             // Nothing to answer, or a caller that has given up: a server that
             // says so just goes on to the next one.
             Err(error)
@@ -202,6 +202,8 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn cancel(&mut self, thread: Ref<Thread<M>>) {
         let Some(waiting) = self.threads.get(thread) else { return };
         match waiting.state {
+            // A fault is not an operation that can be called off.
+            _ if waiting.fault.is_some() => {}
             State::Sending => self.interrupt_ipc(thread, ErrorCode::send(ErrorNumber::Cancelled)),
             State::Receiving | State::Calling => {
                 self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::Cancelled));

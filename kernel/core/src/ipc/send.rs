@@ -75,7 +75,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Forwards a message to whatever is bound to its gate.
-    fn send_through(
+    pub(crate) fn send_through(
         &mut self,
         thread: Ref<Thread<M>>,
         mut message: Message<M>,

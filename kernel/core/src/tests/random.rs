@@ -33,6 +33,8 @@ enum Step {
     Resume { thread: u32 },
     Cancel { thread: u32 },
     ExitGate { thread: u32, gate: u32 },
+    FaultGate { thread: u32, gate: u32 },
+    SetRegisters { thread: u32 },
     Priority { thread: u32, priority: u64 },
     BindGate { gate: u32, thread: u32, label: u64 },
     Unbind { gate: u32 },
@@ -72,6 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => slot().prop_map(|thread| Step::Resume { thread }),
         1 => slot().prop_map(|thread| Step::Cancel { thread }),
         1 => (slot(), slot()).prop_map(|(thread, gate)| Step::ExitGate { thread, gate }),
+        3 => (slot(), slot()).prop_map(|(thread, gate)| Step::FaultGate { thread, gate }),
+        1 => slot().prop_map(|thread| Step::SetRegisters { thread }),
         1 => (slot(), 0u64..300).prop_map(|(thread, priority)| Step::Priority { thread, priority }),
         3 => (slot(), slot(), 0u64..64)
             .prop_map(|(gate, thread, label)| Step::BindGate { gate, thread, label }),
@@ -104,7 +108,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => slot().prop_map(|slot| Step::Save { slot }),
         1 => (0u64..3000).prop_map(|ns| Step::Sleep { ns }),
         1 => Just(Step::Exit),
-        1 => Just(Step::Fault),
+        4 => Just(Step::Fault),
         6 => Just(Step::Yield),
         2 => (0u64..4000).prop_map(|ns| Step::Time { ns }),
         2 => (0u64..0x20, prop::array::uniform6(prop_oneof![0u64..128, any::<u64>()]))
@@ -154,6 +158,14 @@ fn apply(world: &mut World, step: &Step) {
         }
         Step::ExitGate { thread, gate } => {
             world.operate(thread, &[op::thread::SET_EXIT_GATE], &[(gate, all)]);
+        }
+        Step::FaultGate { thread, gate } => {
+            world.operate(thread, &[op::thread::SET_FAULT_GATE], &[(gate, all)]);
+        }
+        Step::SetRegisters { thread } => {
+            let mut words = [0x40_0000; 20];
+            words[0] = op::thread::SET_REGISTERS;
+            world.operate(thread, &words, &[]);
         }
         Step::Priority { thread, priority } => {
             let words = [op::scheduler::SET_PRIORITY, priority];
@@ -237,7 +249,8 @@ fn apply(world: &mut World, step: &Step) {
             world.call(Code::Sleep.plain(), [until, 0, 0, 0, 0, 0]);
         }
         // `init` itself goes on, so that there is always somebody to act.
-        Step::Exit | Step::Fault if world.current() == 0 => {}
+        Step::Exit if world.current() == 0 => {}
+        Step::Fault if world.current() == 0 => {}
         Step::Exit => {
             world.call(Code::Exit.plain(), [0; 6]);
         }

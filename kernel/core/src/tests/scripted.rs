@@ -185,3 +185,85 @@ fn an_emptied_factory_has_its_whole_quota_again() {
     world.must(init::TASK, &[op::task::DELETE, 100, 1], &[]);
     assert_eq!(world.must(init::FACTORY, &[op::factory::INFO], &[])[1], before);
 }
+
+/// A server behind gate 101 that waits, and a client (index, slot 102) whose
+/// fault gate it is and that has just faulted at address 8.
+fn faulted_client(world: &mut World) -> (u32, u32) {
+    let server = world.spawn(100, 200);
+    world.create(Kind::Gate, 101, &[0x70], &[(100, Rights::all())]);
+    let client = world.spawn(102, 200);
+    world.must(102, &[op::thread::SET_FAULT_GATE], &[(101, Rights::all())]);
+    world.run_until(server);
+    world.message(Code::Receive, 0, &[], NEVER, NEVER);
+    world.run_until(client);
+    world.kernel.user_state().registers.r12 = 0x1212;
+    world.kernel.fault(crate::machine::Fault { vector: 14, error: 4, address: 8 });
+    assert_eq!(world.kernel.settle(), Next::User);
+    assert_eq!(world.current(), server, "the handler runs at once");
+    (server, client)
+}
+
+#[test]
+fn a_fault_handler_repairs_and_the_thread_goes_on() {
+    let mut world = World::new();
+    let (_, client) = faulted_client(&mut world);
+    let got = world.result().expect("the fault");
+    assert_eq!((got.kind, got.label), (Delivery::Call as u64, 0x70));
+    assert_eq!(got.words, [14, 8, 0x40_0000, 4]);
+    let registers = world.must(102, &[op::thread::GET_REGISTERS], &[]);
+    assert_eq!(registers[0], 0x40_0000);
+    let mut words = [0x40_1000; 20];
+    words[0] = op::thread::SET_REGISTERS;
+    words[3] = u64::MAX;
+    world.must(102, &words, &[]);
+    world.kernel.check();
+    world.message(Code::Reply, 0, &[op::fault::RESUME], NEVER, NEVER);
+    world.run_until(client);
+    let r = &world.kernel.user_state().registers;
+    assert_eq!((r.rip, r.rflags), (0x40_1000, crate::machine::USER_FLAGS));
+    world.kernel.check();
+}
+
+#[test]
+fn a_handler_that_gives_up_or_dies_ends_the_thread() {
+    for dies in [false, true] {
+        let mut world = World::new();
+        faulted_client(&mut world);
+        if dies {
+            world.call(Code::Exit.plain(), [0; 6]);
+        } else {
+            world.message(Code::Reply, 0, &[op::fault::GIVE_UP], NEVER, NEVER);
+        }
+        world.kernel.settle();
+        world.kernel.check();
+        assert!(world.kernel.machine.log.contains("page fault reading 0x8"));
+        world.run_until(0);
+        let info = world.must(102, &[op::thread::INFO], &[]);
+        assert_eq!(info[0], op::thread::ThreadState::Faulted as u64);
+    }
+}
+
+#[test]
+fn a_deadline_behind_another_is_not_lost() {
+    let mut world = World::new();
+    let sleepers = [world.spawn(100, 10), world.spawn(101, 10)];
+    // `init` is the most urgent: it must sleep first for them to run.
+    for sleeper in sleepers {
+        let until = 1000 * (1 + u64::from(sleeper));
+        world.run_until(0);
+        let soon = world.kernel.machine.now + 10;
+        world.call(Code::Sleep.plain(), [soon, 0, 0, 0, 0, 0]);
+        world.run_until(sleeper);
+        world.call(Code::Sleep.plain(), [until, 0, 0, 0, 0, 0]);
+        world.kernel.machine.now += 10;
+        world.kernel.timer();
+    }
+    world.run_until(0);
+    for deadline in [2000, 3000] {
+        assert_eq!(world.kernel.machine.armed, Some(deadline));
+        world.kernel.machine.now = deadline;
+        world.kernel.timer();
+        assert_eq!(world.kernel.settle(), Next::User);
+        assert_eq!(world.current(), 0, "woken, but not more urgent");
+    }
+}
