@@ -1,6 +1,6 @@
 //! Task: an address space and a capability table.
 
-use abi::op::task::{DELEGATE, DELETE, DERIVE, INFO, LIST, MAP, SET_NAME, UNMAP};
+use abi::op::task::{DELEGATE, DELETE, DERIVE, INFO, LIST, MAP, REVOKE, SET_NAME, UNMAP};
 use abi::rights::Kind;
 use postern_abi as abi;
 
@@ -110,6 +110,17 @@ impl Task {
     /// `Perm`, `NotExistent`.
     pub fn destroy(self, slot: Slot) -> Result<()> {
         operate(self.0, &[DELETE, slot.word(), 1], &[]).map(drop)
+    }
+
+    /// Takes back everything that was derived from the capability in `slot` of
+    /// this task, in every task, mappings included; the capability itself
+    /// stays. Needs W.
+    ///
+    /// # Errors
+    /// `Perm`, `NotExistent`, `Busy` while another revocation of the same
+    /// object is under way, `WrongKind` for a right to answer.
+    pub fn revoke(self, slot: Slot) -> Result<()> {
+        operate(self.0, &[REVOKE, slot.word()], &[]).map(drop)
     }
 
     /// Describes used slots from `first` on in `list`; how many there were, at
