@@ -202,7 +202,7 @@ impl Kernel<Sim> {
         for mapping in self.mappings.refs() {
             let task = self.mappings.get(mapping).expect("live").task;
             let factory = self.tasks.get(task).expect("a mapping has a task").header.factory;
-            *charged.entry(factory.index()).or_default() += crate::invoke::MAPPING_COST;
+            *charged.entry(factory.index()).or_default() += crate::mem::MAPPING_COST;
         }
         for factory in self.factories.refs() {
             let found = self.factories.get(factory).expect("live");

@@ -10,7 +10,7 @@ use crate::cap::{Slot, SlotId, Target};
 use crate::ipc::AbortReason;
 use crate::machine::Machine;
 use crate::object::thread::State;
-use crate::object::{Gate, Mapping, Memory, Task, Thread};
+use crate::object::{Gate, Memory, Task, Thread};
 
 /// Slots or records that one step of a destruction deals with.
 const STEP: usize = 64;
@@ -228,7 +228,7 @@ impl<M: Machine> Kernel<M> {
             self.clear_some(reference);
             return false;
         }
-        if let Some(index) = task.mappings {
+        if let Some(index) = task.mappings.any() {
             self.unmap_step(index);
             return false;
         }
@@ -310,56 +310,6 @@ impl<M: Machine> Kernel<M> {
             if let Some(page) = task.table.shrink() {
                 self.frames.give(self.machine.release_kernel_page(page));
             }
-        }
-    }
-
-    /// First mapping of a task that fits.
-    pub(crate) fn find_mapping(
-        &self,
-        task: Ref<Task<M>>,
-        fits: impl Fn(&Mapping<M>) -> bool,
-    ) -> Option<u32> {
-        let mut at = self.tasks.get(task)?.mappings;
-        while let Some(index) = at {
-            let mapping = self.mappings.nth(index)?;
-            if fits(mapping) {
-                return Some(index);
-            }
-            at = mapping.of_task.0;
-        }
-        None
-    }
-
-    /// Removes a mapping record whose pages are unmapped.
-    pub(crate) fn remove_mapping(&mut self, reference: Ref<Mapping<M>>) {
-        self.unlink_mapping(reference.index());
-        let Some(gone) = self.mappings.remove(reference) else { return };
-        let (next, previous) = gone.of_memory;
-        if let Some(memory) = self.memories.get_mut(gone.memory) {
-            memory.mapped -= 1;
-            if previous.is_none() {
-                memory.mappings = next;
-            }
-        }
-        if let Some(next) = next.and_then(|index| self.mappings.nth_mut(index)) {
-            next.of_memory.1 = previous;
-        }
-        if let Some(previous) = previous.and_then(|index| self.mappings.nth_mut(index)) {
-            previous.of_memory.0 = next;
-        }
-        let (next, previous) = gone.of_task;
-        if let Some(next) = next.and_then(|index| self.mappings.nth_mut(index)) {
-            next.of_task.1 = previous;
-        }
-        if let Some(previous) = previous.and_then(|index| self.mappings.nth_mut(index)) {
-            previous.of_task.0 = next;
-        }
-        if let Some(task) = self.tasks.get_mut(gone.task) {
-            if previous.is_none() {
-                task.mappings = next;
-            }
-            let factory = task.header.factory;
-            self.refund(factory, crate::invoke::MAPPING_COST);
         }
     }
 }

@@ -12,7 +12,6 @@ mod small;
 mod task;
 mod thread;
 
-pub(crate) use task::MAPPING_COST;
 pub(crate) use thread::utcb_address;
 
 use postern_abi::code::Delivery;

@@ -205,9 +205,7 @@ impl<M: Machine> Kernel<M> {
         done: u64,
         error: Option<ErrorCode>,
     ) -> Result<Option<Work<M>>, ErrorCode> {
-        let within =
-            |mapping: &Mapping<M>| mapping.at >= start && mapping.at + mapping.pages * PAGE <= end;
-        let Some(found) = self.find_mapping(task_ref, within) else {
+        let Some(found) = self.mapping_in(task_ref, start, end) else {
             return match error {
                 Some(error) => Err(error),
                 None => {

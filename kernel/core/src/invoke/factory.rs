@@ -10,6 +10,7 @@ use crate::Kernel;
 use crate::account::{Charged, NO_FRAMES, cost, grow_table, make_room};
 use crate::cap::{Slot, SlotId, Target};
 use crate::machine::{Area, Machine};
+use crate::mem::tree::Tree;
 use crate::object::{Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread};
 use crate::sched::WaitQueue;
 use crate::work::Work;
@@ -188,7 +189,7 @@ impl<M: Machine> Kernel<M> {
             slots_used: 0,
             threads: None,
             thread_count: 0,
-            mappings: None,
+            mappings: Tree::default(),
             mapped: 0,
             name: [0; 32],
             build: 0,

@@ -7,16 +7,10 @@ use postern_arena::Ref;
 
 use super::{Answer, Reaction, Request, Result, refuse};
 use crate::Kernel;
-use crate::account::{NO_FRAMES, make_room};
-use crate::cap::tree::Links;
 use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::Machine;
-use crate::object::{Mapping, Memory, Task};
+use crate::object::{Memory, Task};
 use crate::work::Work;
-
-/// What a mapping record is charged, to the factory of its task. (The size
-/// does not depend on the machine.)
-pub(crate) const MAPPING_COST: u64 = 128;
 
 /// Most slots that one LIST describes.
 const LISTED: usize = 15;
@@ -34,11 +28,7 @@ impl<M: Machine> Kernel<M> {
                 let (at, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
                 check_range(at, bytes, 1, 2)?;
                 let end = at + bytes;
-                let cut = |mapping: &Mapping<M>| {
-                    let last = mapping.at + mapping.pages * PAGE;
-                    mapping.at < end && last > at && (mapping.at < at || last > end)
-                };
-                if self.find_mapping(reference, cut).is_some() {
+                if self.is_cut(reference, at, end) {
                     return Err(refuse(ErrorNumber::Inval, 1));
                 }
                 let work = Work::Unmap { task: reference, start: at, end, done: 0, error: None };
@@ -161,64 +151,6 @@ impl<M: Machine> Kernel<M> {
                 Reaction::Settled
             },
         )
-    }
-
-    /// Makes the record of a mapping whose pages are still to be filled in.
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of the record")]
-    pub(crate) fn add_mapping(
-        &mut self,
-        reference: Ref<Task<M>>,
-        memory_ref: Ref<Memory>,
-        slot: SlotId,
-        at: u64,
-        offset: u64,
-        bytes: u64,
-        rights: Rights,
-    ) -> core::result::Result<Ref<Mapping<M>>, ErrorCode> {
-        let overlaps = |mapping: &Mapping<M>| {
-            mapping.at < at + bytes && at < mapping.at + mapping.pages * PAGE
-        };
-        if self.find_mapping(reference, overlaps).is_some() {
-            return Err(refuse(ErrorNumber::Exists, 1));
-        }
-        let gone = refuse(ErrorNumber::NotExistent, 0);
-        make_room(&mut self.mappings, &mut self.machine, &mut self.frames)?;
-        let task = self.tasks.get(reference).ok_or(gone)?;
-        let (factory, of_task) = (task.header.factory, task.mappings);
-        let of_memory = self.memories.get(memory_ref).ok_or(gone)?.mappings;
-        self.charge(factory, MAPPING_COST)?;
-        let mapping = Mapping {
-            links: Links::default(),
-            task: reference,
-            memory: memory_ref,
-            at,
-            pages: bytes / PAGE,
-            first: offset / PAGE,
-            rights,
-            of_memory: (of_memory, None),
-            of_task: (of_task, None),
-        };
-        let Ok(made) = self.mappings.insert(mapping) else {
-            self.refund(factory, MAPPING_COST);
-            return Err(NO_FRAMES);
-        };
-        let index = made.index();
-        if let Some(next) = of_memory.and_then(|next| self.mappings.nth_mut(next)) {
-            next.of_memory.1 = Some(index);
-        }
-        if let Some(next) = of_task.and_then(|next| self.mappings.nth_mut(next)) {
-            next.of_task.1 = Some(index);
-        }
-        if let Some(memory) = self.memories.get_mut(memory_ref) {
-            memory.mappings = Some(index);
-            memory.mapped += 1;
-        }
-        if let Some(task) = self.tasks.get_mut(reference) {
-            task.mappings = Some(index);
-            task.mapped += bytes;
-        }
-        self.adopt_mapping(slot, index);
-        Ok(made)
     }
 
     fn delete_slot(&mut self, request: &Request<M>, reference: Ref<Task<M>>) -> Result {

@@ -7,6 +7,7 @@ use super::{Header, Task, Thread};
 use crate::cap::tree::Links;
 use crate::machine::Machine;
 use crate::mem::Frames;
+use crate::mem::tree::TreeLinks;
 
 /// Physical memory that can be mapped.
 #[derive(Debug)]
@@ -40,8 +41,8 @@ pub struct Mapping<M: Machine> {
     pub rights: Rights,
     /// Next and previous mapping of the same memory.
     pub of_memory: (Option<u32>, Option<u32>),
-    /// Next and previous mapping in the same task.
-    pub of_task: (Option<u32>, Option<u32>),
+    /// Place among the mappings of the task, by address.
+    pub of_task: TreeLinks,
 }
 
 /// A word of signal bits.
