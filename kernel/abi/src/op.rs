@@ -57,6 +57,13 @@ pub mod task {
     /// stays. While it lasts, deriving from any capability of the object gives
     /// `Busy`. Needs W.
     pub const REVOKE: u64 = 0x209;
+    /// Move the capability in slot w1 of this task to its empty slot w2; what
+    /// was derived from it stays derived from it. Needs W.
+    pub const MOVE: u64 = 0x20a;
+    /// Change the rights of whole mappings: w1 address, w2 bytes, w3 rights (R,
+    /// W, X; W and X exclude each other), which the capability that each was
+    /// mapped with must have. w0: bytes changed. Needs W.
+    pub const PROTECT: u64 = 0x20b;
     /// w1-w4 a name (32 bytes, NUL-padded UTF-8), w5 build id, w6 load base:
     /// what crash reports call the program. Needs W.
     pub const SET_NAME: u64 = 0x207;
@@ -162,6 +169,11 @@ pub mod memory {
     pub const INFO: u64 = 0x501;
     /// w0 physical address. Needs PHYS.
     pub const PHYS: u64 = 0x502;
+    /// Cut this memory, which must not be mapped, in two: from offset w1 on it
+    /// becomes a memory of its own, in the empty slot w2 of the caller's task,
+    /// charged to the same factory. Needs D, because it takes the part away
+    /// from everybody who has a capability.
+    pub const SPLIT: u64 = 0x503;
 }
 
 /// Operations of a notification.
@@ -204,7 +216,9 @@ pub mod scheduler {
     /// Set the priority of item 0, a thread (W needed there), to w1, at most
     /// the scheduler's maximum. Needs W.
     pub const SET_PRIORITY: u64 = 0x901;
-    /// w0 nanoseconds since boot, w1 of them idle, w2 thread switches. Needs R.
+    /// w0 nanoseconds since boot, w1 of them idle, w2 thread switches, w3 the
+    /// longest stretch in the kernel without letting interrupts in, in
+    /// nanoseconds (measured in checked builds only, else 0). Needs R.
     pub const INFO: u64 = 0x902;
 }
 

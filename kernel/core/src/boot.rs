@@ -186,9 +186,9 @@ impl<M: Machine> Kernel<M> {
         };
         let slot = SlotId::new(task.index(), slot);
         let mapping = self.add_mapping(task, memory, slot, at, 0, bytes, rights)?;
-        let mut work = Work::Map { mapping, done: 0 };
-        while let Work::Map { mapping, done } = work {
-            match self.map_step(mapping, done)? {
+        let mut work = Work::Map { mapping };
+        while let Work::Map { mapping } = work {
+            match self.map_step(mapping)? {
                 Some(next) => work = next,
                 None => return Ok(()),
             }

@@ -9,6 +9,7 @@ use postern_abi::rights::Kind;
 
 use crate::Kernel;
 use crate::cap::{Node, NodeId, SlotId, Target};
+use crate::machine::Access;
 use crate::object::thread::{Queue, State};
 use crate::sim::Sim;
 
@@ -250,15 +251,16 @@ impl Kernel<Sim> {
                 let memory = self.memories.get(mapping.memory).expect("mapped memory exists");
                 for page in 0..mapping.pages {
                     let frame = memory.frames.first_page() + mapping.first + page;
-                    expected.insert(mapping.at / PAGE + page, frame);
+                    let writes = mapping.rights.contains(postern_abi::Rights::W);
+                    expected.insert(mapping.at / PAGE + page, (frame, writes));
                 }
             }
             let utcbs = postern_abi::address::UTCB_START / PAGE;
-            let found: BTreeMap<u64, u64> = space
+            let found: BTreeMap<u64, (u64, bool)> = space
                 .pages
                 .iter()
                 .filter(|(page, _)| **page < utcbs)
-                .map(|(page, (frame, _))| (*page, *frame))
+                .map(|(page, (frame, access))| (*page, (*frame, access.contains(Access::W))))
                 .collect();
             assert_eq!(found, expected, "page tables and records differ");
         }

@@ -18,6 +18,7 @@ impl<M: Machine> Kernel<M> {
     /// A system call of the current thread: `rax` and the arguments `rdi rsi
     /// rdx r10 r8 r9`. `rip` and `rsp` are in its [`UserState`] already.
     pub fn syscall(&mut self, rax: u64, args: [u64; 6]) {
+        self.stretch_begins();
         let Some(thread) = self.current else { return };
         let Some(caller) = self.threads.get_mut(thread) else { return };
         caller.user.form = Form::Outputs;

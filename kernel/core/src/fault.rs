@@ -26,6 +26,7 @@ impl<M: Machine> Kernel<M> {
     /// An exception in user code of the current thread; its registers are in
     /// its [`crate::machine::UserState`] already.
     pub fn fault(&mut self, fault: Fault) {
+        self.stretch_begins();
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.user.form = Form::Full;

@@ -294,6 +294,35 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    /// Makes the pages of a memory from `pages` on a memory of its own.
+    pub(super) fn split_memory(
+        &mut self,
+        reference: Ref<Memory>,
+        pages: u64,
+    ) -> core::result::Result<Target, ErrorCode> {
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        make_room(&mut self.memories, &mut self.machine, &mut self.frames)?;
+        let factory = self.memories.get(reference).ok_or(gone)?.header.factory;
+        let fixed = cost(Arena::<Memory>::OBJECT_BYTES);
+        self.charge(factory, fixed)?;
+        let memory = self.memories.get_mut(reference).ok_or(gone)?;
+        let frames = memory.frames.split(pages);
+        // What was charged for the pages goes with them (the boot archive's
+        // were never charged).
+        let moved = frames.bytes().min(memory.header.charge.saturating_sub(fixed));
+        memory.header.charge -= moved;
+        let header = Header::new(factory, fixed + moved);
+        match self.memories.insert(Memory { header, frames, mappings: None, mapped: 0 }) {
+            Ok(made) => {
+                let target = Target::new(Kind::Memory, made);
+                self.enlist(target);
+                Ok(target)
+            }
+            // There was room a moment ago.
+            Err(_) => Err(NO_FRAMES),
+        }
+    }
+
     fn create_io_port(
         &mut self,
         request: &Request<M>,

@@ -30,6 +30,21 @@ impl<M: Machine> Kernel<M> {
                 request.need(Rights::PHYS)?;
                 Ok(Answer::one(found.frames.first_page() * PAGE).into())
             }
+            memory::SPLIT => {
+                request.need(Rights::D)?;
+                let (offset, slot) = (self.word(request, 1)?, self.word(request, 2)?);
+                let (size, mapped) = (found.frames.bytes(), found.mapped);
+                if !offset.is_multiple_of(PAGE) || offset == 0 || offset >= size {
+                    return Err(refuse(ErrorNumber::Inval, 1));
+                }
+                let at = self.check_empty(request.task, slot, 2)?;
+                if mapped > 0 {
+                    return Err(refuse(ErrorNumber::Busy, 0));
+                }
+                let target = self.split_memory(reference, offset / PAGE)?;
+                self.install(at, target, request.rights, None);
+                Ok(Answer::none().into())
+            }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }
     }
@@ -120,6 +135,7 @@ impl<M: Machine> Kernel<M> {
     /// A device interrupt on `line`. A level-triggered line is masked by the
     /// machine until it is acknowledged.
     pub fn interrupt(&mut self, line: u32) {
+        self.stretch_begins();
         let Some(irq) = self.irqs.get_mut(line as usize) else { return };
         irq.pending = true;
         match irq.bound {
@@ -206,8 +222,8 @@ impl<M: Machine> Kernel<M> {
                 request.need(Rights::R)?;
                 let now = self.machine.now();
                 self.account(now);
-                let words = [now, self.clock.idle, self.clock.switches, 0];
-                Ok(Answer::many(3, words).into())
+                let words = [now, self.clock.idle, self.clock.switches, self.clock.longest];
+                Ok(Answer::many(4, words).into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }

@@ -10,7 +10,7 @@ use crate::Kernel;
 use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::Machine;
 use crate::object::{Memory, Task};
-use crate::work::Work;
+use crate::work::{Protection, Work};
 
 /// Most slots that one LIST describes.
 const LISTED: usize = 15;
@@ -82,6 +82,42 @@ impl<M: Machine> Kernel<M> {
                 self.start_work(request.thread, Work::Revoke { at, target });
                 Ok(Reaction::Settled)
             }
+            task::MOVE => {
+                request.need(Rights::W)?;
+                let (from, to) = (self.word(request, 1)?, self.word(request, 2)?);
+                self.lookup(reference, from, 1)?;
+                let to = self.check_empty(reference, to, 2)?;
+                let from = SlotId::new(reference.index(), from as u32);
+                if self.is_revoking(from) {
+                    return Err(refuse(ErrorNumber::Busy, 1));
+                }
+                self.move_slot(from, to);
+                Ok(Answer::none().into())
+            }
+            task::PROTECT => {
+                request.need(Rights::W)?;
+                let (start, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
+                let rights = mapping_rights(self.word(request, 3)?, 3)?;
+                check_range(start, bytes, 1, 2)?;
+                let end = start + bytes;
+                if self.is_cut(reference, start, end) {
+                    return Err(refuse(ErrorNumber::Inval, 1));
+                }
+                self.start_work(
+                    request.thread,
+                    Work::Protect(Protection {
+                        task: reference,
+                        start,
+                        end,
+                        rights,
+                        at: start,
+                        inside: 0,
+                        done: 0,
+                        checking: true,
+                    }),
+                );
+                Ok(Reaction::Settled)
+            }
             task::LIST => {
                 request.need(Rights::R)?;
                 let from = self.word(request, 1)?;
@@ -123,15 +159,7 @@ impl<M: Machine> Kernel<M> {
         let (bytes, rights) = (self.word(request, 3)?, self.word(request, 4)?);
         let memory = self.item_of(request, 0, Kind::Memory, Rights::empty())?;
         check_range(at, bytes, 1, 3)?;
-        let rights = u8::try_from(rights)
-            .ok()
-            .and_then(Rights::from_bits)
-            .filter(|rights| {
-                (Rights::R | Rights::W | Rights::X).contains(*rights)
-                    && rights.contains(Rights::R)
-                    && !rights.contains(Rights::W | Rights::X)
-            })
-            .ok_or(refuse(ErrorNumber::Inval, 4))?;
+        let rights = mapping_rights(rights, 4)?;
         if !memory.rights.contains(rights) {
             return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
         }
@@ -147,7 +175,7 @@ impl<M: Machine> Kernel<M> {
         }
         self.add_mapping(reference, memory_ref, memory.slot, at, offset, bytes, rights).map(
             |mapping| {
-                self.start_work(request.thread, Work::Map { mapping, done: 0 });
+                self.start_work(request.thread, Work::Map { mapping });
                 Reaction::Settled
             },
         )
@@ -258,6 +286,19 @@ impl<M: Machine> Kernel<M> {
 
 fn describe(slot: &Slot, number: u64, target: Target) -> u64 {
     number | (target.kind as u64) << 32 | u64::from(slot.rights().bits()) << 40
+}
+
+/// Rights that a mapping can have: R, and W or X or neither.
+fn mapping_rights(word: u64, argument: u8) -> core::result::Result<Rights, ErrorCode> {
+    u8::try_from(word)
+        .ok()
+        .and_then(Rights::from_bits)
+        .filter(|rights| {
+            (Rights::R | Rights::W | Rights::X).contains(*rights)
+                && rights.contains(Rights::R)
+                && !rights.contains(Rights::W | Rights::X)
+        })
+        .ok_or(refuse(ErrorNumber::Inval, argument))
 }
 
 fn check_range(

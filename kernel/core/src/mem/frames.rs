@@ -72,6 +72,18 @@ impl Frames {
         self.pages
     }
 
+    /// Cuts the run in two: keeps the first `pages` pages and returns the rest.
+    ///
+    /// # Panics
+    /// If one part would be empty.
+    pub fn split(&mut self, pages: u64) -> Self {
+        assert!(pages > 0 && pages < self.pages, "a cut inside of the run");
+        let rest =
+            Self { first: self.first + pages, pages: self.pages - pages, device: self.device };
+        self.pages = pages;
+        rest
+    }
+
     /// Bytes.
     #[must_use]
     pub const fn bytes(&self) -> u64 {

@@ -67,6 +67,7 @@ impl<M: Machine> Kernel<M> {
         bytes: u64,
         rights: Rights,
     ) -> Result<Ref<Mapping<M>>, ErrorCode> {
+        let limit = self.slot(slot).map_or(rights, |slot| slot.rights());
         if self.is_mapped(reference, at, at + bytes) {
             return Err(ErrorCode::new(ErrorNumber::Exists, 1));
         }
@@ -83,6 +84,9 @@ impl<M: Machine> Kernel<M> {
             pages: bytes / PAGE,
             first: offset / PAGE,
             rights,
+            limit,
+            filled: 0,
+            dying: false,
             of_memory: (of_memory, None),
             of_task: TreeLinks::default(),
         };

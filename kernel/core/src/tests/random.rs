@@ -46,6 +46,9 @@ enum Step {
     Map { memory: u32, page: u64, offset: u64, pages: u64, rights: u8 },
     Unmap { page: u64, pages: u64 },
     Revoke { slot: u32 },
+    Move { from: u32, to: u32 },
+    Protect { page: u64, pages: u64, rights: u8 },
+    Split { memory: u32, pages: u64, to: u32 },
     Empty { factory: u32 },
     Send { slot: u32, call: bool, items: usize, item: u32, moved: bool, send: u8, receive: u8 },
     Receive { window: u32, timeout: u8, closed: bool, source: u32 },
@@ -93,6 +96,11 @@ fn step() -> impl Strategy<Value = Step> {
         ),
         1 => (0u64..8, 1u64..8).prop_map(|(page, pages)| Step::Unmap { page, pages }),
         2 => slot().prop_map(|slot| Step::Revoke { slot }),
+        1 => (slot(), slot()).prop_map(|(from, to)| Step::Move { from, to }),
+        1 => (0u64..8, 1u64..8, 0u8..8)
+            .prop_map(|(page, pages, rights)| Step::Protect { page, pages, rights }),
+        1 => (slot(), 0u64..3, slot())
+            .prop_map(|(memory, pages, to)| Step::Split { memory, pages, to }),
         1 => slot().prop_map(|factory| Step::Empty { factory }),
         8 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
             |(slot, call, items, item, moved, send, receive)| Step::Send {
@@ -114,6 +122,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0u64..0x20, prop::array::uniform6(prop_oneof![0u64..128, any::<u64>()]))
             .prop_map(|(code, args)| Step::Garbage { rax: 0x5000_0000 | code, args }),
     ]
+}
+
+/// Mapping rights from a small number: R and any of W and X.
+fn bits(rights: u8) -> u64 {
+    let mut bits = Rights::R;
+    bits.set(Rights::W, rights & 1 != 0);
+    bits.set(Rights::X, rights & 6 == 6);
+    u64::from(bits.bits())
 }
 
 fn timeout(choice: u8) -> Timeout {
@@ -197,13 +213,24 @@ fn apply(world: &mut World, step: &Step) {
         Step::Delete { .. } => {}
         Step::Map { memory, page, offset, pages, rights } => {
             let at = 0x1000_0000 + page * PAGE;
-            let rights =
-                u64::from(rights & 1) | u64::from(rights & 2) << 1 | u64::from(rights & 4) << 4;
-            let words = [op::task::MAP, at, offset * PAGE, pages * PAGE, rights | 4];
+            let words = [op::task::MAP, at, offset * PAGE, pages * PAGE, bits(rights)];
             world.operate(task, &words, &[(memory, all)]);
         }
         Step::Unmap { page, pages } => {
             world.operate(task, &[op::task::UNMAP, 0x1000_0000 + page * PAGE, pages * PAGE], &[]);
+        }
+        // The slots that everything else goes through stay where they are.
+        Step::Move { from, to } if from >= BASE => {
+            world.operate(task, &[op::task::MOVE, u64::from(from), u64::from(to)], &[]);
+        }
+        Step::Move { .. } => {}
+        Step::Protect { page, pages, rights } => {
+            let words = [op::task::PROTECT, 0x1000_0000 + page * PAGE, pages * PAGE, bits(rights)];
+            world.operate(task, &words, &[]);
+        }
+        Step::Split { memory, pages, to } => {
+            let words = [op::memory::SPLIT, pages * PAGE, u64::from(to)];
+            world.operate(memory, &words, &[]);
         }
         Step::Revoke { slot } => {
             world.operate(task, &[op::task::REVOKE, u64::from(slot)], &[]);

@@ -267,3 +267,61 @@ fn a_deadline_behind_another_is_not_lost() {
         assert_eq!(world.current(), 0, "woken, but not more urgent");
     }
 }
+
+#[test]
+fn protection_changes_whole_mappings_within_their_limit() {
+    let mut world = World::new();
+    world.create(Kind::Memory, 100, &[1000 * PAGE], &[]);
+    let read = u64::from(Rights::R.bits());
+    let write = u64::from((Rights::R | Rights::W).bits());
+    let few = u64::from(Rights::R.bits());
+    world.must(init::TASK, &[op::task::DERIVE, 100, 101, few], &[]);
+    let all = Rights::all();
+    let map = |world: &mut World, slot, at, pages, rights| {
+        world.must(init::TASK, &[op::task::MAP, at, 0, pages * PAGE, rights], &[(slot, all)]);
+    };
+    map(&mut world, 100, 0x1000_0000, 1000, read);
+    map(&mut world, 101, 0x1100_0000, 1, read);
+    let protect = |world: &mut World, pages, rights| {
+        let words = [op::task::PROTECT, 0x1000_0000, pages * PAGE, rights];
+        world.operate(init::TASK, &words, &[]).expect("at once")
+    };
+    assert_eq!(protect(&mut world, 1000, write).expect("permitted").words[0], 1000 * PAGE);
+    world.kernel.check();
+    let cut = protect(&mut world, 999, read).expect_err("cuts the mapping");
+    assert_eq!((cut.number, cut.argument), (ErrorNumber::Inval, 1));
+    let limited = protect(&mut world, 0x2000, write).expect_err("read-only capability");
+    assert_eq!((limited.number, limited.argument), (ErrorNumber::Perm, 3));
+    protect(&mut world, 0x2000, read).expect("less is permitted");
+    world.kernel.check();
+}
+
+#[test]
+fn split_memory_is_two_memories() {
+    let mut world = World::new();
+    let before = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
+    world.create(Kind::Memory, 100, &[5 * PAGE], &[]);
+    world.must(100, &[op::memory::SPLIT, 2 * PAGE, 101], &[]);
+    assert_eq!(world.must(100, &[op::memory::INFO], &[])[0], 2 * PAGE);
+    assert_eq!(world.must(101, &[op::memory::INFO], &[])[0], 3 * PAGE);
+    let first = world.must(100, &[op::memory::PHYS], &[])[0];
+    assert_eq!(world.must(101, &[op::memory::PHYS], &[])[0], first + 2 * PAGE);
+    world.kernel.check();
+    for slot in [101, 100] {
+        world.must(init::TASK, &[op::task::DELETE, slot, 1], &[]);
+        world.kernel.check();
+    }
+    assert_eq!(world.must(init::FACTORY, &[op::factory::INFO], &[])[1], before);
+}
+
+#[test]
+fn a_moved_capability_keeps_its_children() {
+    let mut world = World::new();
+    world.create(Kind::Gate, 100, &[], &[]);
+    world.must(init::TASK, &[op::task::DERIVE, 100, 101, 0xff], &[]);
+    world.must(init::TASK, &[op::task::MOVE, 100, 102], &[]);
+    world.kernel.check();
+    world.must(init::TASK, &[op::task::REVOKE, 102], &[]);
+    let gone = world.operate(init::TASK, &[op::task::MOVE, 101, 103], &[]).expect("at once");
+    assert_eq!(gone.expect_err("revoked").number, ErrorNumber::NotExistent);
+}
