@@ -128,6 +128,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Some of the senders that wait at a dying gate learn of it.
     fn drain_gate(&mut self, reference: Ref<Gate<M>>) -> bool {
+        self.release_receiver(reference);
         for _ in 0..STEP {
             let first = self.gates.get(reference).and_then(|gate| gate.waiting.first());
             let Some(thread) = first.and_then(|first| self.threads.at(first)) else { return true };

@@ -179,8 +179,10 @@ impl<M: Machine> Kernel<M> {
     ) -> core::result::Result<Argument, ErrorCode> {
         let argument = ErrorCode::ITEM + index as u8;
         let item = self.item(request, index).map_err(|error| match error.number {
-            // An empty slot is not an object of the right kind either.
-            ErrorNumber::NotExistent => refuse(ErrorNumber::Inval, argument),
+            // Neither no item nor an empty slot is an object of the right kind.
+            ErrorNumber::TooShort | ErrorNumber::NotExistent => {
+                refuse(ErrorNumber::Inval, argument)
+            }
             _ => error,
         })?;
         if item.target.kind != kind {

@@ -11,7 +11,7 @@ use super::send::{Done, Outcome, Outgoing};
 use crate::Kernel;
 use crate::machine::Machine;
 use crate::object::thread::{Expects, Queue, Source, State};
-use crate::object::{Notification, Thread};
+use crate::object::{Gate, Notification, Thread};
 
 impl<M: Machine> Kernel<M> {
     /// Waits for a message or notification.
@@ -77,7 +77,16 @@ impl<M: Machine> Kernel<M> {
         let handle = self.utcb_word(thread, utcb::RECEIVE_SOURCE);
         let (target, _) = self.lookup(task, handle, 0).map_err(|_| gone)?;
         match target.kind {
-            Kind::Gate => Ok(Source::Gate(target.reference())),
+            Kind::Gate => {
+                // Whoever is not bound to it would wait for ever.
+                let gate = target.reference();
+                let bound = self.gates.get(gate).is_some_and(|it| it.target == Some(thread));
+                if bound {
+                    Ok(Source::Gate(gate))
+                } else {
+                    Err(ErrorCode::receive(ErrorNumber::Inval))
+                }
+            }
             Kind::Notification => {
                 let reference = target.reference();
                 let bound =
@@ -141,6 +150,21 @@ impl<M: Machine> Kernel<M> {
             }
         }
         false
+    }
+
+    /// A gate is about to lose its binding: who waits for messages through it
+    /// only is told, because none will come.
+    pub(crate) fn release_receiver(&mut self, gate: Ref<Gate<M>>) {
+        let target = self.gates.get(gate).and_then(|gate| gate.target);
+        let waits = target.filter(|thread| {
+            self.threads.get(*thread).is_some_and(|thread| {
+                thread.state == State::Receiving
+                    && matches!(thread.source, Source::Gate(only) if only == gate)
+            })
+        });
+        if let Some(thread) = waits {
+            self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::NotExistent));
+        }
     }
 
     /// The sender that `receiver` is to serve next.
