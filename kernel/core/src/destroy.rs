@@ -109,6 +109,7 @@ impl<M: Machine> Kernel<M> {
             }
             Kind::Task => self.remove_task(target.reference()),
             Kind::Notification => {
+                self.release_listener(target.reference());
                 let Some(gone) = self.notifications.remove(target.reference()) else { return };
                 if let Some(thread) = gone.bound.and_then(|thread| self.threads.get_mut(thread)) {
                     thread.notification = None;

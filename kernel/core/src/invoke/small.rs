@@ -71,6 +71,9 @@ impl<M: Machine> Kernel<M> {
                 if taken.is_some_and(|other| other != reference) {
                     return Err(refuse(ErrorNumber::Busy, postern_abi::ErrorCode::ITEM));
                 }
+                if self.notifications.get(reference).is_some_and(|it| it.bound != thread) {
+                    self.release_listener(reference);
+                }
                 let found = self.notifications.get_mut(reference).ok_or(gone)?;
                 let before = core::mem::replace(&mut found.bound, thread);
                 if let Some(before) = before.and_then(|thread| self.threads.get_mut(thread)) {

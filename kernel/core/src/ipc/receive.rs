@@ -156,14 +156,27 @@ impl<M: Machine> Kernel<M> {
     /// only is told, because none will come.
     pub(crate) fn release_receiver(&mut self, gate: Ref<Gate<M>>) {
         let target = self.gates.get(gate).and_then(|gate| gate.target);
-        let waits = target.filter(|thread| {
-            self.threads.get(*thread).is_some_and(|thread| {
-                thread.state == State::Receiving
-                    && matches!(thread.source, Source::Gate(only) if only == gate)
-            })
-        });
-        if let Some(thread) = waits {
-            self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::NotExistent));
+        self.end_closed(target, |source| matches!(source, Source::Gate(only) if *only == gate));
+    }
+
+    /// The same for a notification.
+    pub(crate) fn release_listener(&mut self, notification: Ref<Notification<M>>) {
+        let bound = self.notifications.get(notification).and_then(|found| found.bound);
+        self.end_closed(
+            bound,
+            |source| matches!(source, Source::Notification(only) if *only == notification),
+        );
+    }
+
+    fn end_closed(
+        &mut self,
+        thread: Option<Ref<Thread<M>>>,
+        is_source: impl Fn(&Source<M>) -> bool,
+    ) {
+        let Some(reference) = thread else { return };
+        let Some(thread) = self.threads.get(reference) else { return };
+        if thread.state == State::Receiving && is_source(&thread.source) {
+            self.interrupt_ipc(reference, ErrorCode::receive(ErrorNumber::NotExistent));
         }
     }
 
