@@ -280,3 +280,60 @@ pub mod reason {
         }
     }
 }
+
+/// Whether this ABI knows the operation.
+#[must_use]
+pub const fn is_known(operation: u64) -> bool {
+    !matches!(name(operation).as_bytes(), b"unknown operation")
+}
+
+/// An operation in words, for messages to people.
+#[must_use]
+pub const fn name(operation: u64) -> &'static str {
+    match operation {
+        factory::CREATE => "factory: create",
+        factory::INFO => "factory: info",
+        factory::EMPTY => "factory: empty",
+        task::MAP => "task: map",
+        task::UNMAP => "task: unmap",
+        task::DERIVE => "task: derive",
+        task::DELEGATE => "task: delegate",
+        task::DELETE => "task: delete",
+        task::LIST => "task: list",
+        task::REVOKE => "task: revoke",
+        task::MOVE => "task: move",
+        task::PROTECT => "task: protect",
+        task::SET_NAME => "task: set name",
+        task::INFO => "task: info",
+        thread::BIND => "thread: bind",
+        thread::START => "thread: start",
+        thread::STOP => "thread: stop",
+        thread::RESUME => "thread: resume",
+        thread::SET_EXIT_GATE => "thread: set exit gate",
+        thread::INFO => "thread: info",
+        thread::CANCEL => "thread: cancel",
+        thread::SET_FAULT_GATE => "thread: set fault gate",
+        thread::GET_REGISTERS => "thread: get registers",
+        thread::SET_REGISTERS => "thread: set registers",
+        gate::BIND => "gate: bind",
+        gate::UNBIND => "gate: unbind",
+        gate::INFO => "gate: info",
+        memory::INFO => "memory: info",
+        memory::PHYS => "memory: phys",
+        memory::SPLIT => "memory: split",
+        notification::SIGNAL => "notification: signal",
+        notification::BIND => "notification: bind",
+        notification::POLL => "notification: poll",
+        irq::BIND => "irq: bind",
+        irq::ACK => "irq: ack",
+        irq::MASK => "irq: mask",
+        io_port::IN => "io port: in",
+        io_port::OUT => "io port: out",
+        io_port::OUT_BYTES => "io port: out bytes",
+        io_port::INFO => "io port: info",
+        scheduler::SET_PRIORITY => "scheduler: set priority",
+        scheduler::INFO => "scheduler: info",
+        log::WRITE => "log: write",
+        _ => "unknown operation",
+    }
+}

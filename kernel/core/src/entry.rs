@@ -34,8 +34,11 @@ impl<M: Machine> Kernel<M> {
                 }
             }
             Err(error) => {
-                if let Some(thread) = self.threads.get_mut(thread) {
-                    thread.fail(error);
+                if let Some(caller) = self.threads.get_mut(thread) {
+                    caller.fail(error);
+                    if caller.diagnose {
+                        self.explain(thread, error, rax, args);
+                    }
                 }
             }
         }
@@ -90,6 +93,15 @@ impl<M: Machine> Kernel<M> {
                 self.output(thread, now)
             }
             Code::SaveReply => self.save_reply(thread, args[0]),
+            Code::Diagnose => {
+                if args[0] > 1 {
+                    return Err(ErrorCode::new(ErrorNumber::Inval, 1));
+                }
+                if let Some(thread) = self.threads.get_mut(thread) {
+                    thread.diagnose = args[0] == 1;
+                }
+                self.output(thread, 0)
+            }
         }
     }
 

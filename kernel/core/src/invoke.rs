@@ -133,6 +133,30 @@ impl<M: Machine> Kernel<M> {
         Ok(Done::Settled)
     }
 
+    /// `Perm` unless the capability that was used has all of `rights`.
+    pub(crate) fn need(
+        &self,
+        request: &Request<M>,
+        rights: Rights,
+    ) -> core::result::Result<(), ErrorCode> {
+        self.check_rights(request.rights, rights, 0)
+    }
+
+    /// `Perm` about `argument` unless `held` has all of `rights`; what is
+    /// missing is kept for the diagnosis.
+    pub(crate) fn check_rights(
+        &self,
+        held: Rights,
+        rights: Rights,
+        argument: u8,
+    ) -> core::result::Result<(), ErrorCode> {
+        if held.contains(rights) {
+            return Ok(());
+        }
+        self.missing.set(rights - held);
+        Err(refuse(ErrorNumber::Perm, argument))
+    }
+
     /// Word `index` of the message.
     pub(crate) fn word(
         &self,
@@ -188,21 +212,12 @@ impl<M: Machine> Kernel<M> {
         if item.target.kind != kind {
             return Err(refuse(ErrorNumber::Inval, argument));
         }
-        if !item.rights.contains(rights) {
-            return Err(refuse(ErrorNumber::Perm, argument));
-        }
+        self.check_rights(item.rights, rights, argument)?;
         Ok(item)
     }
 
     /// Writes a word of the answer into the caller's UTCB (index 4 and up).
     pub(crate) fn put(&self, request: &Request<M>, index: usize, value: u64) {
         self.set_utcb_word(request.thread, index, value);
-    }
-}
-
-impl<M: Machine> Request<M> {
-    /// `Perm` unless the capability that was used has all of `rights`.
-    pub(crate) fn need(&self, rights: Rights) -> core::result::Result<(), ErrorCode> {
-        if self.rights.contains(rights) { Ok(()) } else { Err(refuse(ErrorNumber::Perm, 0)) }
     }
 }

@@ -30,6 +30,7 @@ pub mod cap;
 #[cfg(any(test, feature = "sim"))]
 mod check;
 mod destroy;
+mod diagnosis;
 mod entry;
 mod fault;
 mod invoke;
@@ -50,9 +51,12 @@ pub mod work;
 
 pub use boot::BootError;
 
+use core::cell::Cell;
+
 use machine::{Area, Machine};
 use mem::{FrameAllocator, FrameInfo};
 use object::{Factory, Gate, IoPort, Irq, Mapping, Memory, Notification, Task, Thread};
+use postern_abi::Rights;
 use postern_arena::{Arena, Ref, Table};
 use sched::{ReadyQueue, Timeouts};
 
@@ -84,6 +88,8 @@ pub struct Kernel<M: Machine> {
     clock: run::Clock,
     /// The first thread of `init`, without which nothing useful can happen.
     init: Option<Ref<Thread<M>>>,
+    /// Rights that the last refusal found missing, for the diagnosis.
+    missing: Cell<Rights>,
     /// Objects that have work to be done for (being taken apart, revoked,
     /// emptied), first one.
     work_list: Option<cap::Target>,
@@ -119,6 +125,7 @@ impl<M: Machine> Kernel<M> {
             reschedule: false,
             clock: run::Clock::default(),
             init: None,
+            missing: Cell::new(Rights::empty()),
             work_list: None,
             machine,
         }

@@ -23,6 +23,7 @@
 #![no_std]
 
 pub mod control;
+pub mod diagnosis;
 pub mod ipc;
 mod message;
 mod object;

@@ -45,11 +45,11 @@ impl<M: Machine> Kernel<M> {
         let reference: Ref<Factory> = request.target.reference();
         match operation {
             factory::CREATE => {
-                request.need(Rights::S)?;
+                self.need(request, Rights::S)?;
                 self.create(request, reference)
             }
             factory::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let factory = self.factories.get(reference).ok_or(gone)?;
                 Ok(Answer::many(
@@ -64,7 +64,7 @@ impl<M: Machine> Kernel<M> {
                 .into())
             }
             factory::EMPTY => {
-                request.need(Rights::D)?;
+                self.need(request, Rights::D)?;
                 self.empty_factory(reference);
                 self.start_work(request.thread, Work::Empty(reference));
                 Ok(Reaction::Settled)

@@ -16,7 +16,7 @@ impl<M: Machine> Kernel<M> {
         let gone = refuse(ErrorNumber::NotExistent, 0);
         match operation {
             gate::BIND => {
-                request.need(Rights::S)?;
+                self.need(request, Rights::S)?;
                 let label = self.word(request, 1)?;
                 let thread = self.item_of(request, 0, Kind::Thread, Rights::S)?;
                 if label & 3 != 0 {
@@ -33,7 +33,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             gate::UNBIND => {
-                request.need(Rights::S)?;
+                self.need(request, Rights::S)?;
                 self.release_receiver(reference);
                 self.gates.get_mut(reference).ok_or(gone)?.target = None;
                 Ok(Answer::none().into())

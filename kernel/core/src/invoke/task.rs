@@ -20,11 +20,11 @@ impl<M: Machine> Kernel<M> {
         let reference: Ref<Task<M>> = request.target.reference();
         match operation {
             task::MAP => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.map(request, reference)
             }
             task::UNMAP => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let (at, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
                 check_range(at, bytes, 1, 2)?;
                 let end = at + bytes;
@@ -36,7 +36,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Reaction::Settled)
             }
             task::DERIVE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let (from, to) = (self.word(request, 1)?, self.word(request, 2)?);
                 let mask = Rights::from_bits_truncate(self.word(request, 3)? as u8);
                 let (target, rights) = self.lookup(reference, from, 1)?;
@@ -50,14 +50,14 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             task::DELEGATE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let to = self.word(request, 1)?;
                 let item = self.item(request, 0)?;
                 if item.target.kind == Kind::Reply {
                     return Err(refuse(ErrorNumber::WrongKind, ErrorCode::ITEM));
                 }
-                if reference != request.task && !item.rights.contains(Rights::GRANT) {
-                    return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
+                if reference != request.task {
+                    self.check_rights(item.rights, Rights::GRANT, ErrorCode::ITEM)?;
                 }
                 self.check_derivable(item.target, ErrorCode::ITEM)?;
                 let at = self.check_empty(reference, to, 1)?;
@@ -66,11 +66,11 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             task::DELETE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.delete_slot(request, reference)
             }
             task::REVOKE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let slot = self.word(request, 1)?;
                 let (target, _) = self.lookup(reference, slot, 1)?;
                 if target.kind == Kind::Reply {
@@ -83,7 +83,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Reaction::Settled)
             }
             task::MOVE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let (from, to) = (self.word(request, 1)?, self.word(request, 2)?);
                 self.lookup(reference, from, 1)?;
                 let to = self.check_empty(reference, to, 2)?;
@@ -95,7 +95,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             task::PROTECT => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let (start, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
                 let rights = mapping_rights(self.word(request, 3)?, 3)?;
                 check_range(start, bytes, 1, 2)?;
@@ -119,12 +119,12 @@ impl<M: Machine> Kernel<M> {
                 Ok(Reaction::Settled)
             }
             task::LIST => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let from = self.word(request, 1)?;
                 self.list(request, reference, from)
             }
             task::SET_NAME => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let mut name = [0; 32];
                 for (index, chunk) in name.chunks_exact_mut(8).enumerate() {
                     chunk.copy_from_slice(&self.word(request, 1 + index)?.to_le_bytes());
@@ -136,7 +136,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             task::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let task = self.tasks.get(reference).ok_or(gone)?;
                 let words = [
@@ -160,9 +160,7 @@ impl<M: Machine> Kernel<M> {
         let memory = self.item_of(request, 0, Kind::Memory, Rights::empty())?;
         check_range(at, bytes, 1, 3)?;
         let rights = mapping_rights(rights, 4)?;
-        if !memory.rights.contains(rights) {
-            return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
-        }
+        self.check_rights(memory.rights, rights, ErrorCode::ITEM)?;
         self.check_derivable(memory.target, ErrorCode::ITEM)?;
         let memory_ref: Ref<Memory> = memory.target.reference();
         let gone = refuse(ErrorNumber::NotExistent, ErrorCode::ITEM);
@@ -208,9 +206,7 @@ impl<M: Machine> Kernel<M> {
             return Err(refuse(ErrorNumber::Busy, 1));
         }
         if whole {
-            if !rights.contains(Rights::D) {
-                return Err(refuse(ErrorNumber::Perm, 1));
-            }
+            self.check_rights(rights, Rights::D, 1)?;
             self.destroy(target);
         }
         // Without D only this capability goes; the object with its last one.

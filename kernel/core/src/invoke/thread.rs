@@ -22,24 +22,24 @@ impl<M: Machine> Kernel<M> {
         let reference: Ref<Thread<M>> = request.target.reference();
         match operation {
             thread::BIND => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let task = self.item_of(request, 0, Kind::Task, Rights::W)?;
                 let at = self.bind_thread(reference, task.target.reference())?;
                 Ok(Answer::one(at).into())
             }
             thread::START => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let words = [1, 2, 3, 4].map(|index| self.word(request, index));
                 let [rip, rsp, rdi, rsi] = words;
                 self.start_thread(reference, rip?, rsp?, rdi?, rsi?)?;
                 Ok(Answer::none().into())
             }
             thread::STOP => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.stop_thread(reference, request.thread == reference)
             }
             thread::RESUME => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let thread = self.threads.get(reference).ok_or(gone)?;
                 if thread.state != State::Stopped {
@@ -49,12 +49,12 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             thread::CANCEL => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.cancel(reference);
                 Ok(Answer::none().into())
             }
             thread::SET_EXIT_GATE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let gate = self.gate_item(request)?;
                 if let Some(thread) = self.threads.get_mut(reference) {
                     thread.exit_gate = gate;
@@ -62,7 +62,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             thread::SET_FAULT_GATE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let gate = self.gate_item(request)?;
                 if let Some(thread) = self.threads.get_mut(reference) {
                     thread.fault_gate = gate;
@@ -70,15 +70,15 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             thread::GET_REGISTERS => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 self.get_registers(request, reference)
             }
             thread::SET_REGISTERS => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.set_registers(request, reference)
             }
             thread::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let now = self.machine.now();
                 self.account(now);
                 let gone = refuse(ErrorNumber::NotExistent, 0);

@@ -132,8 +132,9 @@ impl<M: Machine> Kernel<M> {
         if target.kind == Kind::Reply && !moved {
             return Err(item_error(ErrorNumber::Inval, index));
         }
-        if from_task != to_task && target.kind != Kind::Reply && !held.contains(Rights::GRANT) {
-            return Err(item_error(ErrorNumber::Perm, index));
+        if from_task != to_task && target.kind != Kind::Reply {
+            self.check_rights(held, Rights::GRANT, 0)
+                .map_err(|error| item_error(error.number, index))?;
         }
         self.check_derivable(target, 0).map_err(|error| item_error(error.number, index))?;
         let mask = Rights::from_bits_truncate(word as u8);

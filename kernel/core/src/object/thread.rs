@@ -146,6 +146,8 @@ pub struct Thread<M: Machine> {
     /// The fault that it waits with for its handler: its registers are not to
     /// be touched, for the system call that it waits in is none.
     pub fault: Option<Fault>,
+    /// Refused system calls leave a record in its UTCB.
+    pub diagnose: bool,
     /// A long operation that it does before it returns to the user.
     pub work: Option<crate::work::Work<M>>,
     /// Nanoseconds of CPU time, those spent in servers on its behalf included.
@@ -213,6 +215,7 @@ impl<M: Machine> Thread<M> {
             exit_gate: None,
             fault_gate: None,
             fault: None,
+            diagnose: false,
             work: None,
             time: 0,
             header,

@@ -325,3 +325,31 @@ fn a_moved_capability_keeps_its_children() {
     let gone = world.operate(init::TASK, &[op::task::MOVE, 101, 103], &[]).expect("at once");
     assert_eq!(gone.expect_err("revoked").number, ErrorNumber::NotExistent);
 }
+
+#[test]
+fn a_refusal_is_explained_to_who_asks() {
+    use postern_abi::utcb;
+    let mut world = World::new();
+    world.create(Kind::Gate, 100, &[], &[]);
+    let few = Rights::SERVER | Rights::R;
+    world.must(init::TASK, &[op::task::DERIVE, 100, 101, u64::from(few.bits())], &[]);
+    let record = |world: &World, word| {
+        world.kernel.utcb_word(world.kernel.current.expect("somebody runs"), word)
+    };
+    world.operate(101, &[op::gate::UNBIND], &[]);
+    assert_eq!(record(&world, utcb::DIAGNOSIS_ERROR), 0, "nobody asked");
+    world.call(Code::Diagnose.plain(), [1, 0, 0, 0, 0, 0]);
+    let error = world.operate(101, &[op::gate::UNBIND], &[]).expect("at once").expect_err("S");
+    assert_eq!(record(&world, utcb::DIAGNOSIS_ERROR), error.encode());
+    let slot = record(&world, utcb::DIAGNOSIS_SLOT);
+    assert_eq!(slot & 0xffff_ffff, 101);
+    assert_eq!(slot >> 32 & 0xff, Kind::Gate as u64);
+    assert_eq!(slot >> 40 & 0xff, u64::from(few.bits()));
+    assert_eq!(slot >> 48, u64::from(Rights::S.bits()));
+    assert_eq!(record(&world, utcb::DIAGNOSIS_OPERATION), op::gate::UNBIND);
+    let words = [op::gate::BIND, 4];
+    world.must(init::TASK, &[op::task::DERIVE, init::THREAD as u64, 102, 0], &[]);
+    world.operate(100, &words, &[(102, Rights::all())]);
+    let slot = record(&world, utcb::DIAGNOSIS_SLOT);
+    assert_eq!((slot & 0xffff_ffff, slot >> 48), (102, u64::from(Rights::S.bits())));
+}
