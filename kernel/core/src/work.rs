@@ -1,5 +1,5 @@
 //! Long operations: work that grows with the size of something, in bounded
-//! steps with interrupts let in between (DESIGN section 3).
+//! steps with interrupts let in between.
 //!
 //! The progress of a destruction lies in the dying object, so that it goes on
 //! when its caller is gone. What a thread does for itself (zeroing memory that
