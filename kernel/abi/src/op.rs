@@ -1,6 +1,6 @@
 //! Operations on kernel objects (docs/abi.md section 7).
 //!
-//! An operation is a *call* on the object's capability with protocol
+//! An operation is a call (or a send) on the object's capability with protocol
 //! [`crate::tag::protocol::KOBJECT`]. Word 0 is the operation below; words 1.. are its
 //! arguments as listed; capability arguments are items. Results are the words
 //! of the answer. High byte: the kind of the object, so that an operation sent
@@ -35,8 +35,8 @@ pub mod task {
     /// rights (R, W, X; W and X exclude each other). Needs W on the task. The
     /// range must be unmapped.
     pub const MAP: u64 = 0x201;
-    /// Unmap w1 address, w2 bytes: whole mappings that lie in the range.
-    /// w0: bytes unmapped. Needs W.
+    /// Unmap w1 address, w2 bytes: whole mappings that lie in the range; one
+    /// that lies in it in part is `Inval`. w0: bytes unmapped. Needs W.
     pub const UNMAP: u64 = 0x202;
     /// Derive inside this task: w1 source slot, w2 empty slot, w3 rights mask.
     /// Needs W.
@@ -49,8 +49,8 @@ pub mod task {
     pub const DELETE: u64 = 0x205;
     /// Describe up to 15 used slots from w1 on: w0 number n, then n times four
     /// words: slot | kind << 32 | rights << 40, object id, two details by kind
-    /// (a gate: label and bound thread's id; memory: bytes and physical
-    /// address or 0; ...). Needs R.
+    /// (a gate: label and bound thread's index; memory: bytes and number of
+    /// mappings; docs/abi.md 7.5 has all). Needs R.
     pub const LIST: u64 = 0x206;
     /// Take back everything that was derived from the capability in slot w1 of
     /// this task, in every task, mappings included; the capability itself
@@ -88,7 +88,8 @@ pub mod thread {
     /// item: nobody is told. Needs W.
     pub const SET_EXIT_GATE: u64 = 0x305;
     /// w0 state (see [`ThreadState`]), w1 priority, w2 CPU time in
-    /// nanoseconds, w3 id, w4 last reason, w5 last address. Needs R.
+    /// nanoseconds, w3 index (used again after the thread is gone), w4 why it
+    /// ended and w5 the detail (see [`super::reason`]). Needs R.
     pub const INFO: u64 = 0x306;
     /// Cancel the IPC or sleep in which the thread waits. Needs W.
     pub const CANCEL: u64 = 0x307;
@@ -194,7 +195,7 @@ pub mod irq {
     pub const BIND: u64 = 0x701;
     /// The last interrupt is served: let the next one come. Needs W.
     pub const ACK: u64 = 0x702;
-    /// w1 = 1 masks, 0 unmasks. Needs W.
+    /// w1 = 0 unmasks, anything else masks. Needs W.
     pub const MASK: u64 = 0x703;
 }
 
@@ -205,7 +206,7 @@ pub mod io_port {
     /// Write w3 to port w1, w2 bytes wide. Needs W.
     pub const OUT: u64 = 0x802;
     /// Write w2 bytes (at most 472), packed little-endian from word 4 on, to
-    /// the 8-bit port w1. Needs W.
+    /// the 8-bit port w1; word 3 is not used. Needs W.
     pub const OUT_BYTES: u64 = 0x803;
     /// w0 first port, w1 number of ports. Needs R.
     pub const INFO: u64 = 0x804;
@@ -243,14 +244,15 @@ pub mod fault {
 }
 
 /// Why a thread ended, in word 0 of an EXIT message and in thread INFO. The
-/// message: w0 reason, w1 detail (exit code, or the faulting address),
-/// w2 instruction pointer, w3 error code of the CPU.
+/// message: w0 reason, w1 detail (exit code; address of a page fault; error code
+/// of any other exception), w2 instruction pointer, w3 error code of the CPU.
 pub mod reason {
     /// Nothing yet.
     pub const NONE: u64 = 0;
     /// The thread called exit; the detail is the code.
     pub const EXIT: u64 = 1;
-    /// The task or thread was destroyed.
+    /// The task or thread was destroyed. The kernel never says so, as nothing is
+    /// left that could tell; supervisors use the number.
     pub const KILLED: u64 = 2;
     /// A CPU exception nobody handled: `EXCEPTION + vector` (14 a page fault).
     pub const EXCEPTION: u64 = 0x100;

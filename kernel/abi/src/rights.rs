@@ -12,7 +12,8 @@ bitflags::bitflags! {
         const S = 2;
         /// Read: get its state, map it readable.
         const R = 4;
-        /// Delete the object itself, for everybody.
+        /// Destroy the object itself, for everybody; empty a factory, split
+        /// memory.
         const D = 8;
         /// Hand the capability on to another task.
         const GRANT = 16;

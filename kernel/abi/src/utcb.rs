@@ -3,7 +3,7 @@
 //!
 //! Words 0-3 of a message travel in registers, so the first four words of the
 //! page are free for the thread: the kernel writes [`SELF`] once, at bind, and
-//! never touches [`TLS`] and [`USER`].
+//! never touches [`TLS`], [`USER`] and word 3.
 
 /// The address of this UTCB in its task, written by the kernel at bind. The
 /// initial FS base points here, so `mov rax, fs:[0]` finds the UTCB.
@@ -25,7 +25,8 @@ pub const ITEMS: usize = 64;
 /// item is delivered.
 pub const ITEM_MOVE: u64 = 1 << 8;
 /// Receive windows: word `WINDOWS + i` is the empty slot that item `i` of a
-/// received message goes to; 0 ends the list.
+/// received message goes to; 0: there is no window for it. Windows stay
+/// declared until the thread changes them.
 pub const WINDOWS: usize = 80;
 /// What arrived: word `RECEIVED + i` is slot | rights << 32 | kind << 40 of
 /// item `i`, written by the kernel with each delivered item.

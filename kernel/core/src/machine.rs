@@ -81,7 +81,7 @@ pub struct Registers {
     pub ss: u64,
 }
 
-/// Which registers of an activation count (DESIGN section 2).
+/// Which registers of an activation count (docs/abi.md 2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u64)]
 pub enum Form {

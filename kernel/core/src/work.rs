@@ -1,10 +1,10 @@
 //! Long operations: work that grows with the size of something, in bounded
-//! steps with interrupts let in between (DESIGN section 3).
+//! steps with interrupts let in between.
 //!
 //! The progress of a destruction lies in the dying object, so that it goes on
-//! when its caller is gone. What a thread does for itself (zeroing memory that
-//! nobody has yet, filling in a mapping) lies in the thread and is undone when
-//! the thread goes.
+//! when its caller is gone. What a thread does for itself lies in the thread.
+//! When the thread goes, memory that nobody has yet goes with it, and a mapping
+//! that is half made, changed or undone stays so until its task or memory goes.
 
 use postern_abi::rights::Kind;
 use postern_abi::tag::Tag;
