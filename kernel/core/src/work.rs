@@ -306,7 +306,11 @@ impl<M: Machine> Kernel<M> {
         done: u64,
         error: Option<ErrorCode>,
     ) -> Result<Option<Work<M>>, ErrorCode> {
-        let Some(found) = self.mapping_in(task_ref, start, end) else {
+        // A mapping made meanwhile may begin in the range and end outside.
+        let whole = self.mapping_in(task_ref, start, end).filter(|index| {
+            self.mappings.nth(*index).is_some_and(|it| it.at + it.pages * PAGE <= end)
+        });
+        let Some(found) = whole else {
             return match error {
                 Some(error) => Err(error),
                 None => {

@@ -8,7 +8,7 @@ use postern_arena::{Arena, Ref, Table};
 use super::{Answer, Reaction, Request, Result, refuse};
 use crate::Kernel;
 use crate::account::{Charged, NO_FRAMES, cost, grow_table, make_room};
-use crate::cap::{Slot, SlotId, Target};
+use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::{Area, Machine};
 use crate::mem::tree::Tree;
 use crate::object::{Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread};
@@ -17,6 +17,8 @@ use crate::work::Work;
 
 /// Slots in one page of a table.
 const SLOTS_PER_PAGE: u64 = PAGE / size_of::<Slot>() as u64;
+/// Bytes of the tables that an empty address space begins with.
+const ROOT_TABLES: u64 = 2 * PAGE;
 /// All rights but the one that only gates have.
 const ALL: Rights = Rights::all().difference(Rights::SERVER);
 
@@ -52,16 +54,13 @@ impl<M: Machine> Kernel<M> {
                 self.need(request, Rights::R)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let factory = self.factories.get(reference).ok_or(gone)?;
-                Ok(Answer::many(
-                    4,
-                    [
-                        factory.quota,
-                        factory.used,
-                        self.frames.free_pages() * PAGE,
-                        self.frames.total_pages() * PAGE,
-                    ],
-                )
-                .into())
+                // Only the root factory stands for the whole machine.
+                let (free, total) = if factory.header.factory == reference {
+                    (self.frames.free_pages() * PAGE, self.frames.total_pages() * PAGE)
+                } else {
+                    (0, 0)
+                };
+                Ok(Answer::many(4, [factory.quota, factory.used, free, total]).into())
             }
             factory::EMPTY => {
                 self.need(request, Rights::D)?;
@@ -106,8 +105,20 @@ impl<M: Machine> Kernel<M> {
                 (Target::new(kind, made), ALL)
             }
             Kind::IoPort => (self.create_io_port(request, factory)?, ALL),
+            Kind::Scheduler => {
+                // A capability with a lower maximum, below the one in item 0.
+                let maximum = self.word(request, 3)?;
+                let whole = self.item_of(request, 0, Kind::Scheduler, Rights::W)?;
+                if maximum > u64::from(whole.target.index) {
+                    return Err(refuse(ErrorNumber::Perm, 3));
+                }
+                let parent = Some(NodeId::slot(whole.slot));
+                let target = Target::value(Kind::Scheduler, maximum as u32);
+                self.install(at, target, whole.rights, parent);
+                return Ok(Answer::none().into());
+            }
             // These exist from boot on or are not objects.
-            Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => return Err(unknown),
+            Kind::Irq | Kind::Log | Kind::Reply => return Err(unknown),
         };
         self.install(at, target, rights, None);
         Ok(Answer::none().into())
@@ -146,7 +157,10 @@ impl<M: Machine> Kernel<M> {
         make_room(&mut self.tasks, &mut self.machine, &mut self.frames)?;
         // The table's pages, and a page table of the kernel's for them.
         let fixed = cost(Arena::<Task<M>>::OBJECT_BYTES) + (pages + 1) * PAGE;
-        self.charge(factory, fixed)?;
+        // The root tables are charged as they are taken; a quota that has no
+        // room for them is found out before anything is.
+        self.charge(factory, fixed + ROOT_TABLES)?;
+        self.refund(factory, ROOT_TABLES);
         let mut page_tables = 0;
         let space = match self.factories.get_mut(factory) {
             Some(factory) => self.machine.space(&mut Charged {
