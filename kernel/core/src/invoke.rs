@@ -5,7 +5,7 @@
 //! rights suffice, the message is long enough, the arguments are right, the
 //! quota allows it; only then does anything change.
 
-mod factory;
+pub(crate) mod factory;
 mod gate;
 mod registers;
 mod small;

@@ -17,10 +17,12 @@ use crate::work::Work;
 
 /// Slots in one page of a table.
 const SLOTS_PER_PAGE: u64 = PAGE / size_of::<Slot>() as u64;
+/// Pages of a table that one step makes (64 KiB).
+const GROWTH: usize = 16;
 /// Bytes of the tables that an empty address space begins with.
 const ROOT_TABLES: u64 = 2 * PAGE;
 /// All rights but the one that only gates have.
-const ALL: Rights = Rights::all().difference(Rights::SERVER);
+pub(crate) const ALL: Rights = Rights::all().difference(Rights::SERVER);
 
 /// Creates an object of `$arena`: room, charge, insert.
 macro_rules! create {
@@ -82,7 +84,10 @@ impl<M: Machine> Kernel<M> {
             Kind::Factory => (self.create_factory(request, factory)?, ALL),
             Kind::Task => {
                 let slots = self.word(request, 3)?;
-                (Target::new(kind, self.create_task(factory, slots)?), ALL)
+                let task = self.create_task(factory, slots)?;
+                let pages = slots.div_ceil(SLOTS_PER_PAGE);
+                self.start_work(request.thread, Work::Table { task, pages, slot });
+                return Ok(Reaction::Settled);
             }
             Kind::Thread => (self.create_thread_for(request, factory)?, ALL),
             Kind::Gate => (self.create_gate(request, factory)?, ALL | Rights::SERVER),
@@ -144,7 +149,8 @@ impl<M: Machine> Kernel<M> {
         Ok(Target::new(Kind::Factory, made))
     }
 
-    /// A task with room for `slots` capabilities.
+    /// A task that is charged for `slots` capabilities, without room for any
+    /// yet ([`Kernel::grow_task`]).
     pub(crate) fn create_task(
         &mut self,
         factory: Ref<Factory>,
@@ -185,18 +191,8 @@ impl<M: Machine> Kernel<M> {
                 return Err(NO_FRAMES);
             }
         };
-        let mut table = Table::new(region);
-        let mut failed = false;
-        for _ in 0..pages {
-            let grown =
-                grow_table(&mut table, &mut self.machine, &mut self.frames, |_| Slot::default());
-            failed |= grown.is_err();
-            if failed {
-                break;
-            }
-        }
         let task = Task {
-            table,
+            table: Table::new(region),
             space: Some(space),
             header: Header::new(factory, fixed),
             page_tables,
@@ -211,11 +207,25 @@ impl<M: Machine> Kernel<M> {
         };
         let reference = self.tasks.insert(task).map_err(|_| NO_FRAMES)?;
         self.enlist(Target::new(Kind::Task, reference));
-        if failed {
-            self.destroy(Target::new(Kind::Task, reference));
-            return Err(NO_FRAMES);
-        }
         Ok(reference)
+    }
+
+    /// Gives a new task's table more pages, up to `pages` in all; `true` when
+    /// it has them.
+    pub(crate) fn grow_task(
+        &mut self,
+        reference: Ref<Task<M>>,
+        pages: u64,
+    ) -> core::result::Result<bool, ErrorCode> {
+        for _ in 0..GROWTH {
+            let gone = refuse(ErrorNumber::NotExistent, 0);
+            let table = &mut self.tasks.get_mut(reference).ok_or(gone)?.table;
+            if table.pages() as u64 >= pages {
+                return Ok(true);
+            }
+            grow_table(table, &mut self.machine, &mut self.frames, |_| Slot::default())?;
+        }
+        Ok(false)
     }
 
     fn discard_space(&mut self, mut space: M::Space) {
