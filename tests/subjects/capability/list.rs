@@ -33,14 +33,14 @@ fn capability_g01_list_tells_kind_rights_and_details(ctx: &Ctx) -> Verdict {
         (ctx.ports.slot(), Kind::IoPort, Some([0x70, 2])),
     ];
     for ((slot, ..), number) in given.into_iter().zip(20..) {
-        task.delegate(Item::with(slot, Rights::R | Rights::D), Slot::new(number))?;
+        task.delegate(Item::with(slot, Rights::R | Rights::SERVER), Slot::new(number))?;
     }
     let mut list = [NOTHING; Task::LIST_MAX];
     check_eq!(task.list(Slot::NULL, &mut list)?, given.len());
     for (((slot, kind, details), number), found) in given.into_iter().zip(20..).zip(list) {
         check_eq!(found.slot, Slot::new(number));
         check_eq!(found.kind, Some(kind));
-        check_eq!(found.rights, Rights::R | Rights::D, "{kind:?}");
+        check_eq!(found.rights - Rights::SERVER, Rights::R, "{kind:?}");
         check_eq!(found.object, look(ctx.task, slot)?.object, "{kind:?}");
         if let Some(details) = details {
             check_eq!(found.details, details, "{kind:?}");

@@ -1,15 +1,12 @@
-//! Placeholder.
+//! Faults: what becomes of the thread, who is told, and that nobody else
+//! suffers.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
-use postern_tests::{Ctx, Verdict};
+extern crate alloc;
 
-postern_tests::tests! { fault_nothing }
-postern_tests::runtime::main!(postern_subject);
-fn postern_subject(env: postern_tests::runtime::Env) -> i32 {
-    postern_tests::registry::run(env, &[TESTS])
-}
-fn fault_nothing(_ctx: &Ctx) -> Verdict {
-    Ok(())
-}
+mod gate;
+mod kinds;
+
+postern_tests::subject!(kinds, gate);

@@ -1,15 +1,14 @@
-//! Placeholder.
+//! Hostile programs: random system calls from several tasks. The kernel
+//! survives, others keep their words and registers, and in the end every byte
+//! is accounted for.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
-use postern_tests::{Ctx, Verdict};
+extern crate alloc;
 
-postern_tests::tests! { hostile_nothing }
-postern_tests::runtime::main!(postern_subject);
-fn postern_subject(env: postern_tests::runtime::Env) -> i32 {
-    postern_tests::registry::run(env, &[TESTS])
-}
-fn hostile_nothing(_ctx: &Ctx) -> Verdict {
-    Ok(())
-}
+mod kill;
+mod random;
+mod storm;
+
+postern_tests::subject!(storm, kill);

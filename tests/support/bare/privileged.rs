@@ -95,8 +95,6 @@ instructions! {
     undefined: "ud2";
     /// A breakpoint.
     breakpoint: "int3";
-    /// A debug trap.
-    debug_trap: "int1";
     /// Divides by zero.
     divide: "xor ecx, ecx", "xor edx, edx", "mov eax, 1", "div ecx";
     /// Reads at an address that no pointer can have.
@@ -185,4 +183,36 @@ pub fn flags_after_asking_for_more() -> u64 {
         );
     }
     flags
+}
+
+/// Executes an undefined instruction with this frame pointer, which a crash
+/// report follows.
+pub fn crash_with_frame(frame: u64) -> u64 {
+    // SAFETY: the thread ends here.
+    unsafe { asm!("mov rbp, {}", "ud2", in(reg) frame, options(noreturn)) }
+}
+
+/// Executes an undefined instruction with this stack pointer.
+pub fn crash_with_stack(stack: u64) -> u64 {
+    // SAFETY: the thread ends here.
+    unsafe { asm!("mov rsp, {}", "ud2", in(reg) stack, options(noreturn)) }
+}
+
+/// Sets the trap flag; the trap comes after the instruction behind it.
+pub fn single_step(_: u64) -> u64 {
+    // SAFETY: the trap ends the thread; should it not, the flags are as they
+    // were.
+    unsafe { asm!("push 0x302", "popfq", "nop", "nop", "push 0x202", "popfq") };
+    0
+}
+
+/// Touches memory that is not aligned with the alignment check on.
+pub fn unaligned_with_check(address: u64) -> u64 {
+    let value;
+    // SAFETY: reads mapped memory, and sets the flags back.
+    unsafe {
+        asm!("push 0x40202", "popfq", "mov {0}, [{1}]", "push 0x202", "popfq",
+            out(reg) value, in(reg) address);
+    }
+    value
 }
