@@ -3,10 +3,14 @@
 //! `init` serves it. Programs are named by a number that is never used again,
 //! because two of them may have the same name.
 
+mod inspect;
 mod request;
 mod state;
 
-pub use request::{Request, finished, listed, memory_figures, nothing, started};
+pub use inspect::{CapabilityInfo, LogLine, ReceivedLine};
+pub use request::{
+    Request, described, finished, listed, log_line, memory_figures, nothing, started,
+};
 pub use state::{MemoryFigures, ProgramInfo, ProgramState};
 
 use postern_syscall::{Gate, Malformed, Slot};
@@ -24,6 +28,8 @@ pub(crate) const RUN: u64 = 3;
 pub(crate) const KILL: u64 = 4;
 pub(crate) const WAIT: u64 = 5;
 pub(crate) const SHUTDOWN: u64 = 6;
+pub(crate) const CAPABILITY: u64 = 7;
+pub(crate) const LOG: u64 = 8;
 
 server_error! {
     /// What the supervisor refuses.
@@ -40,6 +46,10 @@ server_error! {
         NoPower = 5, "the machine cannot be turned off";
         /// Too many programs run, or too many clients wait.
         Busy = 6, "the supervisor has no room for more";
+        /// The program runs, and there can be only one of it.
+        AlreadyRunning = 7, "the program is running already";
+        /// There is nothing more to list.
+        NoMore = 8, "there is no more";
     }
 }
 
@@ -100,18 +110,44 @@ impl Supervisor {
         transact(self.0, &request(PROTOCOL, MEMORY), MemoryFigures::read)
     }
 
-    /// Starts the program called `name` with the capabilities that the
-    /// supervisor gives to such programs; its number.
+    /// Starts the program called `name` with the capabilities that the manifest
+    /// gives it, and with the words of `arguments` behind those of the
+    /// manifest; its number.
     ///
     /// # Errors
-    /// [`Error::NoSuchProgram`], [`Error::CannotStart`], [`Error::Busy`].
-    pub fn run(self, name: &str) -> Result<u64> {
+    /// [`Error::NoSuchProgram`], [`Error::CannotStart`], [`Error::Busy`],
+    /// [`Error::AlreadyRunning`] for a server; malformed if the arguments do
+    /// not fit into a message.
+    pub fn run(self, name: &str, arguments: &str) -> Result<u64> {
         let mut message = request(PROTOCOL, RUN);
         if Name::new(name).as_str() != name {
             return Err(CallError::Server(Error::NoSuchProgram));
         }
         Name::new(name).write(&mut message)?;
+        message.push_bytes(arguments.as_bytes())?;
         transact(self.0, &message, |answer| answer.word())
+    }
+
+    /// The capability of the program with number `id` in the lowest used slot
+    /// that is at least `slot`.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchProgram`], [`Error::NotRunning`], [`Error::NoMore`].
+    pub fn capability(self, id: u64, slot: u32) -> Result<CapabilityInfo> {
+        let mut message = request(PROTOCOL, CAPABILITY);
+        message.push(id)?;
+        message.push(slot.into())?;
+        transact(self.0, &message, CapabilityInfo::read)
+    }
+
+    /// The oldest line of the supervisor's log whose number is at least `from`.
+    ///
+    /// # Errors
+    /// [`Error::NoMore`].
+    pub fn log_line(self, from: u64) -> Result<ReceivedLine> {
+        let mut message = request(PROTOCOL, LOG);
+        message.push(from)?;
+        transact(self.0, &message, ReceivedLine::read)
     }
 
     /// Ends the program with this number.

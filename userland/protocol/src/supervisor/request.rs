@@ -1,36 +1,41 @@
 //! The supervisor's side of its interface: requests decoded, answers encoded.
 
-use postern_syscall::{Malformed, Message};
+use postern_syscall::{Malformed, Message, Packed};
 
+use super::inspect::{CapabilityInfo, LogLine};
 use super::{
-    Error, KILL, MEMORY, MemoryFigures, NEXT, PROTOCOL, ProgramInfo, ProgramState, RUN, SHUTDOWN,
-    WAIT,
+    CAPABILITY, Error, KILL, LOG, MEMORY, MemoryFigures, NEXT, PROTOCOL, ProgramInfo, ProgramState,
+    RUN, SHUTDOWN, WAIT,
 };
 use crate::{Name, failure, success};
 
 /// A decoded request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
+pub enum Request<'a> {
     /// Describe the program with the lowest number that is at least this.
     Next(u64),
     /// Give the memory figures.
     Memory,
-    /// Start the program with this name.
-    Run(Name),
+    /// Start the program with this name, with these words as arguments.
+    Run(Name, Packed<'a>),
     /// End the program with this number.
     Kill(u64),
     /// Answer when the program with this number has ended.
     Wait(u64),
     /// Turn the machine off.
     Shutdown(u64),
+    /// Describe the next capability: of which program, from which slot on.
+    Capability(u64, u32),
+    /// The oldest line of the log whose number is at least this.
+    Log(u64),
 }
 
-impl Request {
+impl<'a> Request<'a> {
     /// The request in `message`.
     ///
     /// # Errors
     /// It is none of this interface: answer with [`Error::BadRequest`].
-    pub fn decode(message: &Message) -> Result<Self, Error> {
+    pub fn decode(message: &'a Message) -> Result<Self, Error> {
         if message.protocol() != PROTOCOL {
             return Err(Error::BadRequest);
         }
@@ -38,10 +43,15 @@ impl Request {
         Ok(match reader.word()? {
             NEXT => Self::Next(reader.word()?),
             MEMORY => Self::Memory,
-            RUN => Self::Run(Name::read(&mut reader)?),
+            RUN => Self::Run(Name::read(&mut reader)?, reader.packed()?),
             KILL => Self::Kill(reader.word()?),
             WAIT => Self::Wait(reader.word()?),
             SHUTDOWN => Self::Shutdown(reader.word()?),
+            CAPABILITY => {
+                let (id, slot) = (reader.word()?, reader.word()?);
+                Self::Capability(id, u32::try_from(slot).map_err(|_| Error::BadRequest)?)
+            }
+            LOG => Self::Log(reader.word()?),
             _ => return Err(Error::BadRequest),
         })
     }
@@ -84,4 +94,16 @@ pub fn finished(state: ProgramState) -> Message {
 #[must_use]
 pub fn nothing() -> Message {
     success(PROTOCOL, &[])
+}
+
+/// The answer to [`Request::Capability`].
+#[must_use]
+pub fn described(info: &CapabilityInfo) -> Message {
+    answer(|message| info.write(message))
+}
+
+/// The answer to [`Request::Log`].
+#[must_use]
+pub fn log_line(line: &LogLine<'_>) -> Message {
+    answer(|message| line.write(message))
 }
