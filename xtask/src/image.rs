@@ -8,7 +8,8 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::system::{Firmware, Kind, System};
+use crate::manifest::Manifest;
+use crate::system::{Firmware, System};
 use crate::{setup, workspace};
 
 #[derive(clap::Args)]
@@ -26,7 +27,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
         !options.qcow2 || workspace::is_installed(converter),
         "--qcow2 needs {converter}, which is not installed (Debian: apt-get install qemu-utils)"
     );
-    let system = System::build(Kind::Normal)?;
+    let system = System::from_manifest(&Manifest::load(None)?, None)?;
     let folder = workspace::output("")?;
     for firmware in [Firmware::Bios, Firmware::Uefi] {
         let image = folder.join(format!("postern-{}.img", firmware.name()));
