@@ -31,6 +31,8 @@ pub struct Link {
     pub label: u64,
     /// The server's name.
     pub server: &'static str,
+    /// Whether there has been a server.
+    pub was_bound: bool,
 }
 
 /// A capability to be given.
@@ -126,8 +128,8 @@ impl Grants {
         })
     }
 
-    /// A gate of the program's own. To a server that does not run it is left
-    /// unbound: callers wait until the server is there.
+    /// A gate of the program's own. It is left unbound while its server is
+    /// being started.
     fn gate(
         &mut self,
         to: GateTo<'static>,
@@ -141,10 +143,12 @@ impl Grants {
         if to.server == INIT {
             gate.bind(boot.thread, label).explain("binding a gate to init", "gate")?;
         } else {
-            if let Some(server) = table.by_name(to.server) {
+            let server = table.by_name(to.server);
+            if let Some(server) = server {
                 gate.bind(server.child.thread(), label).explain("binding a gate", "gate")?;
             }
-            self.links.push(Link { gate, label, server: to.server });
+            let was_bound = server.is_some();
+            self.links.push(Link { gate, label, server: to.server, was_bound });
         }
         Ok(made)
     }

@@ -45,7 +45,6 @@ impl Init {
         }
         if let Err(error) = self.launch(program, "", 0) {
             note!(self.journal, "`{}` is not running: {error}", program.name);
-            self.disconnect(program.name);
         }
     }
 
@@ -68,11 +67,25 @@ impl Init {
         arguments: &str,
         restarts: u32,
     ) -> Result<u64, Error> {
+        self.starting.push(program.name);
+        let started = self.launch_one(program, arguments, restarts);
+        self.starting.pop();
+        if self.starting.is_empty() {
+            // All that can come has come.
+            self.disconnect();
+        }
+        started
+    }
+
+    fn launch_one(
+        &mut self,
+        program: Program<'static>,
+        arguments: &str,
+        restarts: u32,
+    ) -> Result<u64, Error> {
         let name = program.name;
         let file = self.boot.archive.find(name).ok_or(Error::NoSuchProgram)?;
-        self.starting.push(name);
         self.start_servers(program);
-        self.starting.pop();
         if !self.table.has_room() {
             return Err(Error::Busy);
         }
@@ -132,19 +145,23 @@ impl Init {
 
     /// Binds the gates of all programs that lead to `server` to its thread.
     fn connect(&mut self, server: &str, thread: Thread) {
-        let links = self.table.running().flat_map(|running| &running.links);
+        let links = self.table.running_mut().flat_map(|running| &mut running.links);
         for link in links.filter(|link| link.server == server) {
-            if let Err(error) = link.gate.bind(thread, link.label) {
-                note!(self.journal, "a program lost its gate to `{server}`: {error}");
+            match link.gate.bind(thread, link.label) {
+                Ok(()) => link.was_bound = true,
+                Err(error) => {
+                    note!(self.journal, "a program lost its gate to `{server}`: {error}");
+                }
             }
         }
     }
 
-    /// Destroys the gates that lead to a server which will never come, so that
-    /// its clients get an error instead of waiting.
-    fn disconnect(&mut self, server: &str) {
+    /// Destroys the gates whose server never came, so that its clients get an
+    /// error instead of waiting. (One that came and died leaves its gates
+    /// bound to a dead thread, which is an error, too.)
+    fn disconnect(&mut self) {
         for running in self.table.running_mut() {
-            let (lost, kept) = running.links.drain(..).partition(|link| link.server == server);
+            let (kept, lost) = running.links.drain(..).partition(|link| link.was_bound);
             running.links = kept;
             for link in <Vec<Link>>::into_iter(lost) {
                 let slot = link.gate.slot();

@@ -172,11 +172,16 @@ fn find(program: &str, supervisor: Supervisor) -> Result<Option<u64>, CallError<
 
 fn caps(program: &str, supervisor: Supervisor) -> Outcome {
     let Some(id) = find(program, supervisor)? else { return Ok(()) };
-    println!("{:>4} {:<12} {:<12} {:<9} WHAT IT NAMES", "SLOT", "NAME", "KIND", "RIGHTS");
     let mut slot = 0;
     loop {
         match supervisor.capability(id, slot) {
             Ok(info) => {
+                if slot == 0 {
+                    println!(
+                        "{:>4} {:<12} {:<12} {:<9} WHAT IT NAMES",
+                        "SLOT", "NAME", "KIND", "RIGHTS"
+                    );
+                }
                 let kind = info.kind.map_or("unknown", Kind::name);
                 let rights = info.rights_letters();
                 let line = alloc::format!(
