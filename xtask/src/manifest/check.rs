@@ -15,9 +15,9 @@ const RESERVED: [&str; 5] =
 pub const OWN: [&str; 3] = ["task", "thread", "factory"];
 /// Memory that kernel and init need for themselves.
 const SYSTEM_MEMORY: u64 = 8 << 20;
-/// Memory that a program needs beside heap and stack, at the very least: one
-/// page each for code, data, message buffer, environment, tables.
-const LEAST: u64 = 64 << 10;
+/// Memory that a program needs beside heap and stack, at the very least: code
+/// and data, message buffer, environment, capability and page tables.
+const LEAST: u64 = 96 << 10;
 /// Slots that a program needs beside those of its capabilities: its own three,
 /// its image's, and a few that are empty.
 const SLOTS: usize = 12;
