@@ -86,10 +86,7 @@ impl Init {
                 power::off(self.boot.io_ports, code);
                 return Err(Error::NoPower);
             }
-            Request::Capability(id, slot) => {
-                let own = self.boot.thread.info().map_or(u64::MAX, |info| info.id);
-                described(&inspect::capability(&mut self.table, id, slot, own)?)
-            }
+            Request::Capability(id, slot) => described(&inspect::capability(self, id, slot)?),
             Request::Log(from) => {
                 let line = self.journal.line(from).ok_or(Error::NoMore)?;
                 log_line(&LogLine { number: line.number, time: line.time, text: &line.text })

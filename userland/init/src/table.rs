@@ -135,6 +135,11 @@ impl Table {
     }
 
     /// What runs.
+    pub fn running(&self) -> impl Iterator<Item = &Running> {
+        self.entries.iter().filter_map(|entry| entry.running.as_ref())
+    }
+
+    /// What runs, to be changed.
     pub fn running_mut(&mut self) -> impl Iterator<Item = &mut Running> {
         self.entries.iter_mut().filter_map(|entry| entry.running.as_mut())
     }

@@ -11,6 +11,9 @@ use crate::Name;
 /// Most bytes of one line of the log.
 pub const MAX_LINE: usize = 400;
 
+/// The second detail of a gate of which nobody knows where it leads.
+pub const UNKNOWN: u64 = u64::MAX - 1;
+
 /// One capability of a running program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CapabilityInfo {
@@ -25,7 +28,7 @@ pub struct CapabilityInfo {
     /// The program that answers a gate, or that a task or thread belongs to;
     /// empty if unknown.
     pub partner: Name,
-    /// Two details by kind, as the kernel lists them.
+    /// Two details by kind, as the kernel lists them for whoever may see them.
     pub details: [u64; 2],
 }
 
@@ -74,6 +77,9 @@ impl fmt::Display for Target<'_> {
         let partner = partner.as_str();
         match kind {
             Some(Kind::Gate) if *second == u64::MAX => write!(f, "bound to nobody"),
+            Some(Kind::Gate) if *second == UNKNOWN => {
+                write!(f, "to a server that init does not know")
+            }
             Some(Kind::Gate) if partner.is_empty() => {
                 write!(f, "to thread {second}, label {first:#x}")
             }

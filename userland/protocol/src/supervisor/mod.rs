@@ -7,7 +7,7 @@ mod inspect;
 mod request;
 mod state;
 
-pub use inspect::{CapabilityInfo, LogLine, ReceivedLine};
+pub use inspect::{CapabilityInfo, LogLine, ReceivedLine, UNKNOWN};
 pub use request::{
     Request, described, finished, listed, log_line, memory_figures, nothing, started,
 };
