@@ -35,7 +35,15 @@ pub enum Kind {
 impl Kind {
     fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Normal => &["postern-init", "postern-console", "postern-shell", "postern-crasher"],
+            Self::Normal => &[
+                "postern-init",
+                "postern-console",
+                "postern-names",
+                "postern-shell",
+                "postern-crasher",
+                "postern-echo-server",
+                "postern-echo-client",
+            ],
             Self::Tests => &["postern-tests"],
             Self::Bench => &["postern-bench"],
         }

@@ -16,6 +16,10 @@ pub enum Grant {
     Console,
     /// A gate of its own to the supervisor, called `supervisor`.
     Supervisor,
+    /// A gate of its own to the name server, called `names`.
+    Names,
+    /// The same, with the right to register servers.
+    Register,
 }
 
 /// A program and what it is given.
@@ -55,6 +59,26 @@ pub const SHELL: Plan = Plan {
     grants: &[Grant::Log, Grant::Console, Grant::Supervisor],
 };
 
+/// The name server: no gates to others.
+pub const NAMES: Plan = Plan {
+    name: "names",
+    priority: 170,
+    quota: 1 << 20,
+    heap: 64 << 10,
+    restarts: 5,
+    grants: &[Grant::Log],
+};
+
+/// An example of a server that is found by its name.
+pub const ECHO: Plan = Plan {
+    name: "echo-server",
+    priority: 110,
+    quota: 1 << 20,
+    heap: 64 << 10,
+    restarts: 5,
+    grants: &[Grant::Log, Grant::Register],
+};
+
 /// Any other program in the archive, started by name.
 pub const OTHER: Plan = Plan {
     name: "",
@@ -62,11 +86,11 @@ pub const OTHER: Plan = Plan {
     quota: 4 << 20,
     heap: 256 << 10,
     restarts: 0,
-    grants: &[Grant::Log, Grant::Console],
+    grants: &[Grant::Log, Grant::Console, Grant::Names],
 };
 
 /// What is started at boot, in this order.
-pub const AT_BOOT: [&Plan; 2] = [&CONSOLE, &SHELL];
+pub const AT_BOOT: [&Plan; 4] = [&CONSOLE, &NAMES, &ECHO, &SHELL];
 
 /// Entries of the boot archive that are no programs to be started by name.
 pub const NOT_PROGRAMS: [&str; 2] = ["init", postern_runtime::syscall::abi::harness::CMDLINE];

@@ -5,10 +5,10 @@ use alloc::vec::Vec;
 use postern_runtime::program::{Cause, Program, StartError};
 use postern_runtime::protocol::Name;
 use postern_runtime::syscall::{Capability, Gate, IoPort, Irq, Rights, Slot};
-use postern_runtime::{Boot, Error, Explain, Result, slots};
+use postern_runtime::{Boot, Error, Result, slots};
 
 use crate::plan::{Grant, Plan};
-use crate::table::{Running, Table};
+use crate::table::{Client, Running, Table};
 
 /// Added to the labels of exit gates, so that no client's label is like one.
 pub const EXIT_LABEL: u64 = 1 << 62;
@@ -23,13 +23,13 @@ pub const fn label(id: u64) -> u64 {
 /// The capabilities made for one program, destroyed unless it was started.
 struct Grants {
     objects: Vec<Slot>,
-    console: Option<(Gate, u64)>,
+    clients: Vec<Client>,
     given: Vec<(&'static str, Given)>,
 }
 
 /// A capability to be given.
 enum Given {
-    Gate(Gate),
+    Gate(Gate, Rights),
     Ports(IoPort),
     Interrupt(Irq),
     Log,
@@ -46,7 +46,7 @@ impl Drop for Grants {
 
 impl Grants {
     fn new(plan: &'static Plan, id: u64, boot: &Boot, table: &Table) -> Result<Self> {
-        let mut grants = Self { objects: Vec::new(), console: None, given: Vec::new() };
+        let mut grants = Self { objects: Vec::new(), clients: Vec::new(), given: Vec::new() };
         for grant in plan.grants {
             grants.add(*grant, id, boot, table)?;
         }
@@ -72,27 +72,43 @@ impl Grants {
                 let missing = Error::MissingCapability { name: "interrupt" };
                 (name, Given::Interrupt(boot.irq(line).ok_or(missing)?))
             }
-            Grant::Console => {
-                let gate = slots::fill("creating a gate to the console", "factory", |slot| {
-                    factory.create_gate(slot)
-                })?;
-                let gate = self.keep(gate);
-                if let Some(console) = table.by_name("console") {
-                    gate.bind(console.child.thread(), label(id))
-                        .explain("binding a gate to the console", "gate")?;
-                }
-                self.console = Some((gate, label(id)));
-                ("console", Given::Gate(gate))
+            // What a server sees of a client's rights: nothing special, but
+            // who may register names.
+            Grant::Console => ("console", self.client_of("console", Rights::R, id, boot, table)?),
+            Grant::Names => ("names", self.client_of("names", Rights::R, id, boot, table)?),
+            Grant::Register => {
+                ("names", self.client_of("names", Rights::R | Rights::W, id, boot, table)?)
             }
             Grant::Supervisor => {
                 let gate = slots::fill("creating a gate to the supervisor", "factory", |slot| {
                     factory.create_bound_gate(slot, boot.thread, CLIENT_LABEL | label(id))
                 })?;
-                ("supervisor", Given::Gate(self.keep(gate)))
+                ("supervisor", Given::Gate(self.keep(gate), Rights::R))
             }
         };
         self.given.push((name, given));
         Ok(())
+    }
+
+    /// A gate to the program called `server`, bound when that runs.
+    fn client_of(
+        &mut self,
+        server: &'static str,
+        rights: Rights,
+        id: u64,
+        boot: &Boot,
+        table: &Table,
+    ) -> Result<Given> {
+        let factory = boot.factory;
+        let gate = slots::fill("creating a gate to a server", "factory", |slot| {
+            factory.create_gate(slot)
+        })?;
+        let client = Client { server, gate: self.keep(gate), label: label(id) };
+        if let Some(running) = table.by_name(server) {
+            client.bind(running.child.thread())?;
+        }
+        self.clients.push(client);
+        Ok(Given::Gate(gate, rights))
     }
 }
 
@@ -120,8 +136,7 @@ pub fn start(
     let device = Rights::R | Rights::W;
     for (name, given) in &grants.given {
         program = match given {
-            // What a server sees of a client's rights: nothing special.
-            Given::Gate(gate) => program.give(name, *gate, Rights::R),
+            Given::Gate(gate, rights) => program.give(name, *gate, *rights),
             Given::Ports(ports) => program.give(name, *ports, device),
             Given::Interrupt(irq) => program.give(name, *irq, device | Rights::S),
             Given::Log => program.give(name, boot.log, Rights::W),
@@ -132,7 +147,7 @@ pub fn start(
             child,
             exit_gate,
             objects: core::mem::take(&mut grants.objects),
-            console: grants.console,
+            clients: core::mem::take(&mut grants.clients),
         }),
         Err(error) => {
             // What cannot be destroyed is gone already.

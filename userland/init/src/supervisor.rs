@@ -3,12 +3,12 @@
 
 use alloc::vec::Vec;
 
+use postern_runtime::protocol::Name;
 use postern_runtime::protocol::supervisor::{
-    Error, MemoryFigures, PROTOCOL, ProgramInfo, ProgramState, Request, finished, listed,
-    memory_figures, nothing, started,
+    Error, MemoryFigures, ProgramInfo, ProgramState, Supervisor, SupervisorServer,
 };
-use postern_runtime::protocol::{Name, failure};
-use postern_runtime::server::{Answer, Request as Arrived, Server};
+use postern_runtime::server::{Answer, Reply, Request, Server};
+use postern_runtime::syscall::Thread;
 use postern_runtime::syscall::abi::harness::{SYMBOL_CLOSE, SYMBOL_OPEN};
 use postern_runtime::syscall::abi::op::thread::ThreadState;
 use postern_runtime::syscall::abi::tag::protocol::EXIT;
@@ -51,9 +51,7 @@ impl Init {
             log!("{error}");
             Error::CannotStart
         })?;
-        if name.as_str() == "console" {
-            self.connect_console(running.child.thread());
-        }
+        self.connect(name, running.child.thread());
         let info = ProgramInfo {
             id,
             name,
@@ -68,11 +66,12 @@ impl Init {
         Ok(id)
     }
 
-    /// Binds the console gates of all programs to a new console.
-    fn connect_console(&self, thread: postern_runtime::syscall::Thread) {
-        for (gate, label) in self.table.running().filter_map(|running| running.console) {
-            if let Err(error) = gate.bind(thread, label) {
-                log!("a program lost its console: {error}");
+    /// Binds the gates that lead to a server of this name.
+    fn connect(&self, server: Name, thread: Thread) {
+        let clients = self.table.running().flat_map(|running| &running.clients);
+        for client in clients.filter(|client| client.server == server.as_str()) {
+            if let Err(error) = client.bind(thread) {
+                log!("a program lost its {server}: {error}");
             }
         }
     }
@@ -87,7 +86,7 @@ impl Init {
         entry.end(state);
         for waiter in entry.waiters.drain(..) {
             // A client that is gone needs no answer.
-            let _ = waiter.answer(&finished(state));
+            let _ = waiter.send(Ok(state));
         }
         let (plan, name, restarts) = (entry.plan, entry.name, entry.restarts);
         if restarts < plan.restarts {
@@ -121,54 +120,59 @@ impl Init {
         }
         info
     }
+}
 
-    fn handle(&mut self, request: &Arrived) -> Result<Answer, Error> {
-        Ok(match Request::decode(&request.message)? {
-            Request::Next(0) => listed(&self.own_info()),
-            Request::Next(from) => {
-                listed(&self.table.next(from).ok_or(Error::NoSuchProgram)?.refresh())
-            }
-            Request::Memory => {
-                let info = self.boot.factory.info().map_err(|_| Error::BadRequest)?;
-                memory_figures(&MemoryFigures {
-                    total: info.machine_total,
-                    free: info.machine_free,
-                    quota: info.quota,
-                    charged: info.charged,
-                })
-            }
-            Request::Run(name) => {
-                if NOT_PROGRAMS.contains(&name.as_str()) {
-                    return Err(Error::NoSuchProgram);
-                }
-                started(self.launch(&OTHER, name, 0)?)
-            }
-            Request::Kill(id) => {
-                let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
-                if entry.running.is_none() {
-                    return Err(Error::NotRunning);
-                }
-                self.ended(id, ProgramState::Killed);
-                nothing()
-            }
-            Request::Wait(id) => {
-                let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
-                if entry.running.is_some() {
-                    if entry.waiters.len() == WAITERS {
-                        return Err(Error::Busy);
-                    }
-                    entry.waiters.push(request.keep().map_err(|_| Error::Busy)?);
-                    return Ok(Answer::Later);
-                }
-                finished(entry.info.state)
-            }
-            Request::Shutdown(code) => {
-                log!("shutting down with code {code}");
-                power::off(self.boot.io_ports, code);
-                return Err(Error::NoPower);
-            }
+impl Supervisor for Init {
+    fn next(&mut self, from: u64) -> Result<ProgramInfo, Error> {
+        if from == 0 {
+            return Ok(self.own_info());
         }
-        .into())
+        Ok(self.table.next(from).ok_or(Error::NoSuchProgram)?.refresh())
+    }
+
+    fn memory(&mut self) -> Result<MemoryFigures, Error> {
+        let info = self.boot.factory.info().map_err(|_| Error::BadRequest)?;
+        Ok(MemoryFigures {
+            total: info.machine_total,
+            free: info.machine_free,
+            quota: info.quota,
+            charged: info.charged,
+        })
+    }
+
+    fn run(&mut self, name: &str) -> Result<u64, Error> {
+        if NOT_PROGRAMS.contains(&name) {
+            return Err(Error::NoSuchProgram);
+        }
+        self.launch(&OTHER, Name::whole(name).ok_or(Error::NoSuchProgram)?, 0)
+    }
+
+    fn kill(&mut self, id: u64) -> Result<(), Error> {
+        let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
+        if entry.running.is_none() {
+            return Err(Error::NotRunning);
+        }
+        self.ended(id, ProgramState::Killed);
+        Ok(())
+    }
+
+    // A client that is gone needs no answer: what `send` says is dropped.
+    fn wait(&mut self, id: u64, answer: Answer<ProgramState, Error>) {
+        let _ = match self.table.get(id) {
+            None => answer.send(Err(Error::NoSuchProgram)),
+            Some(entry) if entry.running.is_none() => answer.send(Ok(entry.info.state)),
+            Some(entry) if entry.waiters.len() == WAITERS => answer.send(Err(Error::Busy)),
+            Some(entry) => match answer.keep() {
+                Ok(kept) => return entry.waiters.push(kept),
+                Err(answer) => answer.send(Err(Error::Busy)),
+            },
+        };
+    }
+
+    fn shutdown(&mut self, code: u64) -> Result<(), Error> {
+        log!("shutting down with code {code}");
+        power::off(self.boot.io_ports, code);
+        Err(Error::NoPower)
     }
 }
 
@@ -185,17 +189,16 @@ fn report(name: Name, state: ProgramState) {
 }
 
 impl Server for Init {
-    fn call(&mut self, request: &Arrived) -> Answer {
-        self.handle(request).unwrap_or_else(|error| failure(PROTOCOL, error).into())
+    fn call(&mut self, request: Request<'_>) -> Reply {
+        SupervisorServer::dispatch(self, request)
     }
 
-    fn message(&mut self, request: &Arrived) {
+    fn message(&mut self, request: Request<'_>) {
         // Only the kernel sends through exit gates, and only they have this
         // label: a program cannot report the death of another one.
-        let client = request.client();
-        if client & EXIT_LABEL != 0 && request.message.protocol() == EXIT {
-            let word = |index| request.message.word(index);
-            let state = ProgramState::ended(word(0), word(1), word(2));
+        let client = request.caller().label();
+        if client & EXIT_LABEL != 0 && request.protocol() == EXIT {
+            let state = ProgramState::ended(request.word(0), request.word(1), request.word(2));
             self.ended((client & !EXIT_LABEL) >> 2, state);
         }
     }

@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use postern_runtime::program::Child;
 use postern_runtime::protocol::Name;
-use postern_runtime::protocol::supervisor::{ProgramInfo, ProgramState};
-use postern_runtime::server::KeptRequest;
-use postern_runtime::slots;
-use postern_runtime::syscall::{Capability, Gate, Slot};
+use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState};
+use postern_runtime::server::Kept;
+use postern_runtime::syscall::{Capability, Gate, Slot, Thread};
+use postern_runtime::{Explain, Result, slots};
 
 use crate::plan::Plan;
 
@@ -24,8 +24,26 @@ pub struct Running {
     pub exit_gate: Gate,
     /// Objects that were made for it alone: ports, and gates to others.
     pub objects: Vec<Slot>,
-    /// Its own gate to the console, with the label, if it has one.
-    pub console: Option<(Gate, u64)>,
+    /// Its own gates to servers.
+    pub clients: Vec<Client>,
+}
+
+/// A gate of one program to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    /// Whom it leads to.
+    pub server: &'static str,
+    /// The gate.
+    pub gate: Gate,
+    /// What the server sees.
+    pub label: u64,
+}
+
+impl Client {
+    /// Binds the gate to a server's thread.
+    pub fn bind(&self, thread: Thread) -> Result<()> {
+        self.gate.bind(thread, self.label).explain("binding a gate to a server", "gate")
+    }
 }
 
 /// A program, running or ended.
@@ -43,7 +61,7 @@ pub struct Entry {
     /// How often it was started again already.
     pub restarts: u32,
     /// Who waits for its end.
-    pub waiters: Vec<KeptRequest>,
+    pub waiters: Vec<Kept<ProgramState, Error>>,
 }
 
 impl Entry {

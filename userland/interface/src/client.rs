@@ -137,7 +137,9 @@ where
             reader.finish()?;
             Ok(value)
         }
-        Status::Error(number) => Err(E::decode(number).map_or(CallError::BadAnswer, CallError::Server)),
+        Status::Error(number) => {
+            Err(E::decode(number).map_or(CallError::BadAnswer, CallError::Server))
+        }
         Status::Refused(crate::Refusal::Unanswered) => Err(CallError::Aborted),
         Status::Refused(refusal) => Err(CallError::Refused(refusal)),
     }

@@ -305,7 +305,7 @@ pub trait Server {
     /// Somebody sent a message and expects no answer; also how the kernel
     /// reports the end of a thread.
     fn message(&mut self, request: Request<'_>) {
-        drop(request);
+        let _ = request;
     }
 
     /// Bits of the thread's bound notification were signalled.
@@ -427,6 +427,7 @@ impl Station {
     }
 
     /// The answer that was written last.
+    #[cfg(not(target_os = "none"))]
     pub(crate) fn answer(&self) -> (&[u64], &[Slot]) {
         (self.out.words(), self.out.items())
     }

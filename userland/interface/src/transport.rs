@@ -3,9 +3,13 @@
 //! so that clients, servers and the macro can be tested there.
 
 #[cfg(not(target_os = "none"))]
-pub(crate) use crate::loopback::{call, delete, derive, discard, received, reply, reply_saved, save_reply, word};
+pub(crate) use crate::loopback::{
+    call, delete, derive, discard, received, reply, reply_saved, save_reply, word,
+};
 #[cfg(target_os = "none")]
-pub(crate) use kernel::{call, delete, derive, discard, received, reply, reply_saved, save_reply, word};
+pub(crate) use kernel::{
+    call, delete, derive, discard, received, reply, reply_saved, save_reply, word,
+};
 
 /// Words 0 to 3 of a message.
 #[inline(always)]

@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use postern_runtime::protocol::CallError;
-use postern_runtime::protocol::supervisor::{Error, Supervisor};
+use postern_runtime::protocol::supervisor::{Error, SupervisorClient};
 use postern_runtime::{print, println, time};
 
 use crate::format::{Size, Time};
@@ -15,7 +15,7 @@ struct Command {
     name: &'static str,
     usage: &'static str,
     about: &'static str,
-    run: fn(&str, Supervisor) -> Outcome,
+    run: fn(&str, SupervisorClient) -> Outcome,
 }
 
 const COMMANDS: &[Command] = &[
@@ -32,7 +32,7 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Executes one line.
-pub fn execute(line: &str, supervisor: Supervisor) {
+pub fn execute(line: &str, supervisor: SupervisorClient) {
     let line = line.trim();
     let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
     if name.is_empty() {
@@ -48,7 +48,7 @@ pub fn execute(line: &str, supervisor: Supervisor) {
     }
 }
 
-fn help(_: &str, _: Supervisor) -> Outcome {
+fn help(_: &str, _: SupervisorClient) -> Outcome {
     for command in COMMANDS {
         let what = alloc::format!("{} {}", command.name, command.usage);
         println!("{what:<16} {}", command.about);
@@ -56,7 +56,7 @@ fn help(_: &str, _: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn ps(_: &str, supervisor: Supervisor) -> Outcome {
+fn ps(_: &str, supervisor: SupervisorClient) -> Outcome {
     println!("{:>4} {:<16} {:>4} {:>12}  STATE", "ID", "NAME", "PRIO", "CPU");
     for program in supervisor.programs() {
         let program = program?;
@@ -69,7 +69,7 @@ fn ps(_: &str, supervisor: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn mem(_: &str, supervisor: Supervisor) -> Outcome {
+fn mem(_: &str, supervisor: SupervisorClient) -> Outcome {
     println!("{:>4} {:<16} {:>12} {:>12}", "ID", "NAME", "USED", "QUOTA");
     for program in supervisor.programs() {
         let program = program?;
@@ -88,17 +88,17 @@ fn mem(_: &str, supervisor: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn echo(text: &str, _: Supervisor) -> Outcome {
+fn echo(text: &str, _: SupervisorClient) -> Outcome {
     println!("{text}");
     Ok(())
 }
 
-fn uptime(_: &str, _: Supervisor) -> Outcome {
+fn uptime(_: &str, _: SupervisorClient) -> Outcome {
     println!("up {}", Time(time::now()));
     Ok(())
 }
 
-fn run(name: &str, supervisor: Supervisor) -> Outcome {
+fn run(name: &str, supervisor: SupervisorClient) -> Outcome {
     if name.is_empty() {
         println!("run: which program?");
         return Ok(());
@@ -109,7 +109,7 @@ fn run(name: &str, supervisor: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn kill(number: &str, supervisor: Supervisor) -> Outcome {
+fn kill(number: &str, supervisor: SupervisorClient) -> Outcome {
     match number.parse() {
         Ok(id) => supervisor.kill(id),
         Err(_) => {
@@ -119,16 +119,16 @@ fn kill(number: &str, supervisor: Supervisor) -> Outcome {
     }
 }
 
-fn crash(_: &str, supervisor: Supervisor) -> Outcome {
+fn crash(_: &str, supervisor: SupervisorClient) -> Outcome {
     run("crasher", supervisor)
 }
 
-fn clear(_: &str, _: Supervisor) -> Outcome {
+fn clear(_: &str, _: SupervisorClient) -> Outcome {
     print!("\x1b[2J\x1b[H");
     Ok(())
 }
 
-fn shutdown(code: &str, supervisor: Supervisor) -> Outcome {
+fn shutdown(code: &str, supervisor: SupervisorClient) -> Outcome {
     match if code.is_empty() { Ok(0) } else { code.parse() } {
         Ok(code) => {
             println!("good bye");

@@ -64,15 +64,13 @@ fn method(method: &Method, interface: &Interface<'_>) -> Tokens {
     let (root, protocol) = (interface.root, interface.protocol);
     let Method { name, opcode, docs, result, error, .. } = method;
     let arguments = method.values().map(|(name, ty)| quote!(#name: #ty));
-    let puts = method.values().map(|(name, ty)| {
-        quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::put(#name, to)?;)
-    });
-    let words = method.values().map(|(_, ty)| {
-        quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::WORDS)
-    });
-    let items = method.values().map(|(_, ty)| {
-        quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::ITEMS)
-    });
+    let puts = method
+        .values()
+        .map(|(name, ty)| quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::put(#name, to)?;));
+    let words =
+        method.values().map(|(_, ty)| quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::WORDS));
+    let items =
+        method.values().map(|(_, ty)| quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::ITEMS));
     let answer = quote_spanned!(result.span()=> <#result as #root::Wire<'_>>::WORDS);
     let given = quote_spanned!(result.span()=> <#result as #root::Wire<'_>>::ITEMS);
     let sizes = quote_spanned! {name.span()=>

@@ -4,8 +4,8 @@ use proc_macro2::{Ident, TokenStream as Tokens};
 use quote::quote;
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Error, FnArg, GenericArgument, LitInt, Pat, PathArguments, PathSegment, ReceiverKind,
-    Result, ReturnType, Safety, TraitItemFn, Type,
+    Attribute, Error, FnArg, GenericArgument, LitInt, Pat, PathArguments, PathSegment,
+    ReceiverKind, Result, ReturnType, Safety, TraitItemFn, Type,
 };
 
 /// What stands between the parentheses, behind the receiver.
@@ -15,7 +15,7 @@ pub enum Argument {
         /// What the trait calls it.
         name: Ident,
         /// Its type.
-        ty: Type,
+        ty: Box<Type>,
     },
     /// Who calls, by reference or by value.
     Caller {
@@ -61,7 +61,8 @@ impl Method {
         }
         let mut inputs = signature.inputs.iter();
         match inputs.next() {
-            Some(FnArg::Receiver(receiver)) if matches!(receiver.kind, ReceiverKind::Reference(..)) => {}
+            Some(FnArg::Receiver(receiver))
+                if matches!(receiver.kind, ReceiverKind::Reference(..)) => {}
             Some(other) => {
                 return Err(Error::new(other.span(), "the first argument has to be `&mut self`"));
             }
@@ -130,7 +131,7 @@ impl Method {
     /// Names and types of the values that the client sends.
     pub fn values(&self) -> impl Iterator<Item = (&Ident, &Type)> {
         self.arguments.iter().filter_map(|argument| match argument {
-            Argument::Value { name, ty } => Some((name, ty)),
+            Argument::Value { name, ty } => Some((name, &**ty)),
             Argument::Caller { .. } | Argument::Answer => None,
         })
     }
@@ -146,7 +147,7 @@ fn value(pattern: &Pat, ty: &Type) -> Result<Argument> {
         let text = "nothing comes back through an argument: return it";
         return Err(Error::new(token.span(), text));
     }
-    Ok(Argument::Value { name: pattern.ident.clone(), ty: ty.clone() })
+    Ok(Argument::Value { name: pattern.ident.clone(), ty: Box::new(ty.clone()) })
 }
 
 /// The last segment of a path, also behind a reference.

@@ -14,9 +14,8 @@ pub fn expand(interface: &Interface<'_>) -> Tokens {
     let server = format_ident!("{name}Server");
     let arms = interface.methods.iter().map(|one| arm(one, interface));
     let windows = interface.methods.iter().map(|one| {
-        let items = one.values().map(|(_, ty)| {
-            quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::ITEMS)
-        });
+        let items =
+            one.values().map(|(_, ty)| quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::ITEMS));
         quote!(#root::wire::items(&[#(#items),*]))
     });
     let about = format!("Serves [`{name}`] and nothing else.");

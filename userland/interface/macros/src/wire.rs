@@ -54,7 +54,8 @@ struct Parts {
 }
 
 fn parts(fields: &Fields, root: &Tokens) -> Parts {
-    let locals: Vec<Ident> = (0..fields.len()).map(|index| format_ident!("field_{index}")).collect();
+    let locals: Vec<Ident> =
+        (0..fields.len()).map(|index| format_ident!("field_{index}")).collect();
     let types: Vec<&Type> = fields.iter().map(|field| &field.ty).collect();
     let wire = |ty: &Type| quote_spanned!(ty.span()=> <#ty as #root::Wire<'w>>);
     let put = types.iter().zip(&locals).map(|(ty, local)| {
