@@ -52,11 +52,15 @@ pub enum Code {
     Clock = 0x14,
     /// Move the implicit right to answer into the empty slot in argument 1.
     SaveReply = 0x15,
+    /// Argument 1 = 1: from now on every refused system call of the calling
+    /// thread leaves a record in its UTCB ([`crate::utcb::DIAGNOSIS`]); 0: no
+    /// more.
+    Diagnose = 0x16,
 }
 
 impl Code {
     /// All codes, for tests that try every one.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Null,
         Self::Call,
         Self::Send,
@@ -69,6 +73,7 @@ impl Code {
         Self::SetFsBase,
         Self::Clock,
         Self::SaveReply,
+        Self::Diagnose,
     ];
 
     /// The code in the low half of `rax`, if the name space is Postern's, the
@@ -93,6 +98,7 @@ impl Code {
             0x13 => Self::SetFsBase,
             0x14 => Self::Clock,
             0x15 => Self::SaveReply,
+            0x16 => Self::Diagnose,
             _ => return None,
         };
         code.permitted_flags().contains(flags).then_some((code, flags))

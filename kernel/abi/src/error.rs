@@ -28,9 +28,11 @@ numbers! {
     NoSys = 1, "no such system call or operation";
     /// The capability lacks a right that the operation needs.
     Perm = 2, "the capability lacks a right";
-    /// An argument has a value that the operation does not take.
+    /// An argument has a value that the operation does not take; an item that
+    /// is empty or of another kind counts as one.
     Inval = 3, "invalid argument";
-    /// The factory's quota (argument 0) or the machine's memory is used up.
+    /// The factory's quota (argument 0) or the machine's memory (argument 3) is
+    /// used up.
     NoMem = 4, "the factory's quota is used up";
     /// The slot is empty, or the object behind it is gone.
     NotExistent = 5, "nothing there: the slot is empty or the object is gone";
@@ -38,7 +40,8 @@ numbers! {
     Timeout = 6, "timed out";
     /// Another thread cancelled the operation.
     Cancelled = 7, "cancelled";
-    /// The partner died or dropped the right to answer.
+    /// The partner died (argument 0) or dropped the right to answer (argument
+    /// 1).
     Aborted = 8, "aborted: the partner died or dropped the right to answer";
     /// The message does not fit what the receiver declared.
     MsgCut = 9, "the message does not fit what the receiver declared";
@@ -58,7 +61,9 @@ numbers! {
     NoCaller = 16, "nothing to answer";
     /// The object or CPU cannot do this.
     Unsupported = 17, "not supported";
-    /// The capability is of another kind than the operation needs.
+    /// The capability is of another kind than the call needs: a right to answer
+    /// that is called or derived, or something else that is answered through or
+    /// received from.
     WrongKind = 18, "a capability of another kind is needed";
     /// The relay segment is lent.
     Lent = 19, "the relay segment is lent";
@@ -93,7 +98,9 @@ pub enum Phase {
 /// An error as it travels in `rax`: number, phase << 8, argument << 16.
 ///
 /// The argument counts from 0: 0 is the capability that was called (`rdi`),
-/// 1 to 62 are message words, 64 + i is capability item i.
+/// 1 to 62 are message words, 64 + i is capability item i. In system calls that
+/// are no IPC, 1 is their first argument. `NoMem` and `Aborted` use it for a
+/// distinction of their own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorCode {
     /// What went wrong.

@@ -154,7 +154,8 @@ pub mod init {
     pub const IRQ_COUNT: u32 = 24;
     /// Memory of init's own image and stack, one slot a segment, from here on.
     pub const IMAGE: u32 = 48;
-    /// First slot that is empty when `init` starts.
+    /// First slot that is empty when `init` starts, if its image has at most 15
+    /// segments.
     pub const FREE: u32 = 64;
     /// Number of slots of init's table.
     pub const SLOTS: u32 = 4096;

@@ -32,7 +32,7 @@ pub use timeout::Timeout;
 /// Increased by every incompatible change and recorded in `CHANGELOG.md`.
 pub const ABI_VERSION: u32 = 1;
 
-/// Number of hardware priorities; 255 is the most urgent, 0 is idle time.
+/// Number of priorities of threads; 255 is the most urgent.
 pub const PRIORITIES: usize = 256;
 
 /// Size of a small page in bytes.

@@ -1,6 +1,6 @@
 //! Operations on kernel objects (docs/abi.md section 7).
 //!
-//! An operation is a *call* on the object's capability with protocol
+//! An operation is a call (or a send) on the object's capability with protocol
 //! [`crate::tag::protocol::KOBJECT`]. Word 0 is the operation below; words 1.. are its
 //! arguments as listed; capability arguments are items. Results are the words
 //! of the answer. High byte: the kind of the object, so that an operation sent
@@ -23,6 +23,10 @@ pub mod factory {
     /// w0 quota, w1 bytes charged, w2 free bytes of the machine's memory,
     /// w3 bytes of the machine's memory. Needs R.
     pub const INFO: u64 = 0x102;
+    /// Destroy everything that was made through this factory and its
+    /// sub-factories, the caller included if it was. The factory stays and is
+    /// empty afterwards; while it lasts, creating gives `NoMem`. Needs D.
+    pub const EMPTY: u64 = 0x103;
 }
 
 /// Operations of a task.
@@ -31,8 +35,8 @@ pub mod task {
     /// rights (R, W, X; W and X exclude each other). Needs W on the task. The
     /// range must be unmapped.
     pub const MAP: u64 = 0x201;
-    /// Unmap w1 address, w2 bytes: whole mappings that lie in the range.
-    /// w0: bytes unmapped. Needs W.
+    /// Unmap w1 address, w2 bytes: whole mappings that lie in the range; one
+    /// that lies in it in part is `Inval`. w0: bytes unmapped. Needs W.
     pub const UNMAP: u64 = 0x202;
     /// Derive inside this task: w1 source slot, w2 empty slot, w3 rights mask.
     /// Needs W.
@@ -45,9 +49,21 @@ pub mod task {
     pub const DELETE: u64 = 0x205;
     /// Describe up to 15 used slots from w1 on: w0 number n, then n times four
     /// words: slot | kind << 32 | rights << 40, object id, two details by kind
-    /// (a gate: label and bound thread's id; memory: bytes and physical
-    /// address or 0; ...). Needs R.
+    /// (a gate: label and bound thread's index; memory: bytes and number of
+    /// mappings; docs/abi.md 7.5 has all). Needs R.
     pub const LIST: u64 = 0x206;
+    /// Take back everything that was derived from the capability in slot w1 of
+    /// this task, in every task, mappings included; the capability itself
+    /// stays. While it lasts, deriving from any capability of the object gives
+    /// `Busy`. Needs W.
+    pub const REVOKE: u64 = 0x209;
+    /// Move the capability in slot w1 of this task to its empty slot w2; what
+    /// was derived from it stays derived from it. Needs W.
+    pub const MOVE: u64 = 0x20a;
+    /// Change the rights of whole mappings: w1 address, w2 bytes, w3 rights (R,
+    /// W, X; W and X exclude each other), which the capability that each was
+    /// mapped with must have. w0: bytes changed. Needs W.
+    pub const PROTECT: u64 = 0x20b;
     /// w1-w4 a name (32 bytes, NUL-padded UTF-8), w5 build id, w6 load base:
     /// what crash reports call the program. Needs W.
     pub const SET_NAME: u64 = 0x207;
@@ -72,10 +88,23 @@ pub mod thread {
     /// item: nobody is told. Needs W.
     pub const SET_EXIT_GATE: u64 = 0x305;
     /// w0 state (see [`ThreadState`]), w1 priority, w2 CPU time in
-    /// nanoseconds, w3 id, w4 last reason, w5 last address. Needs R.
+    /// nanoseconds, w3 index (used again after the thread is gone), w4 why it
+    /// ended and w5 the detail (see [`super::reason`]). Needs R.
     pub const INFO: u64 = 0x306;
     /// Cancel the IPC or sleep in which the thread waits. Needs W.
     pub const CANCEL: u64 = 0x307;
+
+    /// Item 0, a gate: told of this thread's faults (protocol FAULT, see
+    /// [`super::fault`]) while it is bound to a thread. Without an item: no
+    /// handler, a fault ends the thread. Needs W.
+    pub const SET_FAULT_GATE: u64 = 0x308;
+    /// w0-w18: rip rsp rflags rax rbx rcx rdx rsi rdi rbp r8-r15 and the FS
+    /// base of a thread that is stopped, new, or waits for its fault handler;
+    /// else `Busy`. Needs R.
+    pub const GET_REGISTERS: u64 = 0x309;
+    /// w1-w19: the same registers, to be loaded when it goes on. Addresses are
+    /// checked, flags that are not the user's are ignored. Needs W.
+    pub const SET_REGISTERS: u64 = 0x30a;
 
     /// States of a thread in INFO.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +128,8 @@ pub mod thread {
         Faulted = 7,
         /// Has exited.
         Exited = 8,
+        /// Waits for its fault handler.
+        Faulting = 9,
     }
 
     impl ThreadState {
@@ -115,6 +146,7 @@ pub mod thread {
                 6 => Self::Stopped,
                 7 => Self::Faulted,
                 8 => Self::Exited,
+                9 => Self::Faulting,
                 _ => return None,
             })
         }
@@ -138,6 +170,11 @@ pub mod memory {
     pub const INFO: u64 = 0x501;
     /// w0 physical address. Needs PHYS.
     pub const PHYS: u64 = 0x502;
+    /// Cut this memory, which must not be mapped, in two: from offset w1 on it
+    /// becomes a memory of its own, in the empty slot w2 of the caller's task,
+    /// charged to the same factory. Needs D, because it takes the part away
+    /// from everybody who has a capability.
+    pub const SPLIT: u64 = 0x503;
 }
 
 /// Operations of a notification.
@@ -158,7 +195,7 @@ pub mod irq {
     pub const BIND: u64 = 0x701;
     /// The last interrupt is served: let the next one come. Needs W.
     pub const ACK: u64 = 0x702;
-    /// w1 = 1 masks, 0 unmasks. Needs W.
+    /// w1 = 0 unmasks, anything else masks. Needs W.
     pub const MASK: u64 = 0x703;
 }
 
@@ -169,7 +206,7 @@ pub mod io_port {
     /// Write w3 to port w1, w2 bytes wide. Needs W.
     pub const OUT: u64 = 0x802;
     /// Write w2 bytes (at most 472), packed little-endian from word 4 on, to
-    /// the 8-bit port w1. Needs W.
+    /// the 8-bit port w1; word 3 is not used. Needs W.
     pub const OUT_BYTES: u64 = 0x803;
     /// w0 first port, w1 number of ports. Needs R.
     pub const INFO: u64 = 0x804;
@@ -180,7 +217,9 @@ pub mod scheduler {
     /// Set the priority of item 0, a thread (W needed there), to w1, at most
     /// the scheduler's maximum. Needs W.
     pub const SET_PRIORITY: u64 = 0x901;
-    /// w0 nanoseconds since boot, w1 of them idle, w2 thread switches. Needs R.
+    /// w0 nanoseconds since boot, w1 of them idle, w2 thread switches, w3 the
+    /// longest stretch in the kernel without letting interrupts in, in
+    /// nanoseconds (measured in checked builds only, else 0). Needs R.
     pub const INFO: u64 = 0x902;
 }
 
@@ -191,15 +230,29 @@ pub mod log {
     pub const WRITE: u64 = 0xa01;
 }
 
+/// A FAULT message, which the kernel sends in the name of a faulting thread: w0
+/// the exception vector, w1 the address of a page fault or the CPU's error
+/// code, w2 the instruction pointer, w3 the CPU's error code. The label tells
+/// the handler which thread it is. The answer's w0 says what happens.
+pub mod fault {
+    /// The thread goes on, with whatever registers it has now. So does an
+    /// answer without words.
+    pub const RESUME: u64 = 0;
+    /// The handler gives up: the thread is reported and ends. So does any
+    /// other value.
+    pub const GIVE_UP: u64 = 1;
+}
+
 /// Why a thread ended, in word 0 of an EXIT message and in thread INFO. The
-/// message: w0 reason, w1 detail (exit code, or the faulting address),
-/// w2 instruction pointer, w3 error code of the CPU.
+/// message: w0 reason, w1 detail (exit code; address of a page fault; error code
+/// of any other exception), w2 instruction pointer, w3 error code of the CPU.
 pub mod reason {
     /// Nothing yet.
     pub const NONE: u64 = 0;
     /// The thread called exit; the detail is the code.
     pub const EXIT: u64 = 1;
-    /// The task or thread was destroyed.
+    /// The task or thread was destroyed. The kernel never says so, as nothing is
+    /// left that could tell; supervisors use the number.
     pub const KILLED: u64 = 2;
     /// A CPU exception nobody handled: `EXCEPTION + vector` (14 a page fault).
     pub const EXCEPTION: u64 = 0x100;
@@ -227,5 +280,62 @@ pub mod reason {
             0x113 => "SIMD floating point error",
             _ => "exception",
         }
+    }
+}
+
+/// Whether this ABI knows the operation.
+#[must_use]
+pub const fn is_known(operation: u64) -> bool {
+    !matches!(name(operation).as_bytes(), b"unknown operation")
+}
+
+/// An operation in words, for messages to people.
+#[must_use]
+pub const fn name(operation: u64) -> &'static str {
+    match operation {
+        factory::CREATE => "factory: create",
+        factory::INFO => "factory: info",
+        factory::EMPTY => "factory: empty",
+        task::MAP => "task: map",
+        task::UNMAP => "task: unmap",
+        task::DERIVE => "task: derive",
+        task::DELEGATE => "task: delegate",
+        task::DELETE => "task: delete",
+        task::LIST => "task: list",
+        task::REVOKE => "task: revoke",
+        task::MOVE => "task: move",
+        task::PROTECT => "task: protect",
+        task::SET_NAME => "task: set name",
+        task::INFO => "task: info",
+        thread::BIND => "thread: bind",
+        thread::START => "thread: start",
+        thread::STOP => "thread: stop",
+        thread::RESUME => "thread: resume",
+        thread::SET_EXIT_GATE => "thread: set exit gate",
+        thread::INFO => "thread: info",
+        thread::CANCEL => "thread: cancel",
+        thread::SET_FAULT_GATE => "thread: set fault gate",
+        thread::GET_REGISTERS => "thread: get registers",
+        thread::SET_REGISTERS => "thread: set registers",
+        gate::BIND => "gate: bind",
+        gate::UNBIND => "gate: unbind",
+        gate::INFO => "gate: info",
+        memory::INFO => "memory: info",
+        memory::PHYS => "memory: phys",
+        memory::SPLIT => "memory: split",
+        notification::SIGNAL => "notification: signal",
+        notification::BIND => "notification: bind",
+        notification::POLL => "notification: poll",
+        irq::BIND => "irq: bind",
+        irq::ACK => "irq: ack",
+        irq::MASK => "irq: mask",
+        io_port::IN => "io port: in",
+        io_port::OUT => "io port: out",
+        io_port::OUT_BYTES => "io port: out bytes",
+        io_port::INFO => "io port: info",
+        scheduler::SET_PRIORITY => "scheduler: set priority",
+        scheduler::INFO => "scheduler: info",
+        log::WRITE => "log: write",
+        _ => "unknown operation",
     }
 }

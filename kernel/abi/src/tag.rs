@@ -7,7 +7,9 @@ pub const MAX_WORDS: usize = 63;
 /// Most capability items of one message.
 pub const MAX_ITEMS: usize = 8;
 
-/// Protocols that the kernel itself speaks. User protocols are positive.
+/// Protocols that the kernel itself speaks. User protocols are positive, but
+/// the kernel passes any number on but [`protocol::KOBJECT`]'s: that it sent a
+/// message itself is told by the label of a gate that nobody else has.
 pub mod protocol {
     /// Operations on kernel objects (L4Re: `L4_PROTO_KOBJECT`).
     pub const KOBJECT: i64 = -10;

@@ -3,7 +3,7 @@
 //!
 //! Words 0-3 of a message travel in registers, so the first four words of the
 //! page are free for the thread: the kernel writes [`SELF`] once, at bind, and
-//! never touches [`TLS`] and [`USER`].
+//! never touches [`TLS`], [`USER`] and word 3.
 
 /// The address of this UTCB in its task, written by the kernel at bind. The
 /// initial FS base points here, so `mov rax, fs:[0]` finds the UTCB.
@@ -25,7 +25,8 @@ pub const ITEMS: usize = 64;
 /// item is delivered.
 pub const ITEM_MOVE: u64 = 1 << 8;
 /// Receive windows: word `WINDOWS + i` is the empty slot that item `i` of a
-/// received message goes to; 0 ends the list.
+/// received message goes to; 0: there is no window for it. Windows stay
+/// declared until the thread changes them.
 pub const WINDOWS: usize = 80;
 /// What arrived: word `RECEIVED + i` is slot | rights << 32 | kind << 40 of
 /// item `i`, written by the kernel with each delivered item.
@@ -39,6 +40,24 @@ pub const RECEIVE_SOURCE: usize = 97;
 pub const SEND_DEADLINE: usize = 98;
 /// Absolute receive deadline in nanoseconds since boot.
 pub const RECEIVE_DEADLINE: usize = 99;
+
+/// Why the last system call was refused, if the thread asked for it
+/// ([`crate::Code::Diagnose`]): the record of five words below. The kernel
+/// writes it with each refusal; a thread that wants to know whether one is new
+/// sets the first word to 0 before.
+pub const DIAGNOSIS: usize = 104;
+/// Word `DIAGNOSIS`: the error, as in `rax`.
+pub const DIAGNOSIS_ERROR: usize = 104;
+/// Word `DIAGNOSIS + 1`: the system call, as it was in `rax`.
+pub const DIAGNOSIS_CALL: usize = 105;
+/// Word `DIAGNOSIS + 2`: the slot at fault (that of the capability called, or
+/// of the item) | kind of what is in it << 32 | its rights << 40 | rights that
+/// are missing << 48.
+pub const DIAGNOSIS_SLOT: usize = 106;
+/// Word `DIAGNOSIS + 3`: id of the object (index | generation << 32).
+pub const DIAGNOSIS_OBJECT: usize = 107;
+/// Word `DIAGNOSIS + 4`: word 0 of the message: the operation, if it was one.
+pub const DIAGNOSIS_OPERATION: usize = 108;
 
 /// First word that neither this ABI nor the kernel ever uses: from here to the
 /// end of the page the UTCB belongs to the runtime.

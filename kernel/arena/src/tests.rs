@@ -58,7 +58,9 @@ fn elements_larger_than_the_rest_of_a_page_wait_for_the_next() {
     let mut space = Space::new(3);
     let mut table: Table<[u64; 300]> = Table::new(space.region());
     for expected in [1, 3, 5] {
-        table.grow(space.page(table.next_page().expect("room")), |i| [i as u64; 300]).expect("page");
+        table
+            .grow(space.page(table.next_page().expect("room")), |i| [i as u64; 300])
+            .expect("page");
         assert_eq!(table.len(), expected);
     }
     assert!(table.next_page().is_none());

@@ -99,11 +99,7 @@ pub(crate) fn grow_table<M: Machine, T>(
 
 impl<M: Machine> Kernel<M> {
     /// Charges a factory.
-    pub(crate) fn charge(
-        &mut self,
-        factory: Ref<Factory>,
-        bytes: u64,
-    ) -> Result<(), ErrorCode> {
+    pub(crate) fn charge(&mut self, factory: Ref<Factory>, bytes: u64) -> Result<(), ErrorCode> {
         let factory = self.factories.get_mut(factory).ok_or(QUOTA)?;
         if factory.charge(bytes) { Ok(()) } else { Err(QUOTA) }
     }
@@ -114,8 +110,10 @@ impl<M: Machine> Kernel<M> {
         while let Some((at, bytes)) = next.take() {
             let Some(factory) = self.factories.get_mut(at) else { return };
             factory.refund(bytes);
-            if factory.closed && factory.used == 0 && factory.header.factory != at {
-                let header = factory.header;
+            let header = factory.header;
+            // One that is on the list of work is removed by the last step there.
+            if factory.closed && factory.used == 0 && header.factory != at && !header.listed {
+                self.unlink_from_factory(&header);
                 self.factories.remove(at);
                 next = Some((header.factory, header.charge));
             }

@@ -96,7 +96,8 @@ impl<M: Machine> Kernel<M> {
         let quota = (free - (free / 64).max(64).min(free)) * PAGE;
         // It is its own parent: nothing is charged, and it never goes.
         let header = Header::new(Ref::new(0, 0), 0);
-        let factory = Factory { header, quota, used: 0, closed: false };
+        let factory =
+            Factory { header, quota, used: 0, closed: false, emptying: false, objects: None };
         let Ok(root) = self.factories.insert(factory) else {
             return Err(crate::account::NO_FRAMES);
         };
@@ -124,6 +125,7 @@ impl<M: Machine> Kernel<M> {
         self.charge(root, charge)?;
         let ports = IoPort { header: Header::new(root, charge), first: 0, count: 0x1_0000 };
         if let Ok(ports) = self.ports.insert(ports) {
+            self.enlist(Target::new(Kind::IoPort, ports));
             self.give(task, init::IO_PORTS, Target::new(Kind::IoPort, ports), ALL);
         }
         make_room(&mut self.memories, &mut self.machine, &mut self.frames)?;
@@ -133,6 +135,7 @@ impl<M: Machine> Kernel<M> {
         let memory = Memory { header, frames: archive, mappings: None, mapped: 0 };
         if let Ok(memory) = self.memories.insert(memory) {
             let target = Target::new(Kind::Memory, memory);
+            self.enlist(target);
             self.give(task, init::ARCHIVE, target, Rights::R | Rights::GRANT);
         }
         for line in 0..self.machine.lines().min(init::IRQ_COUNT) {
@@ -183,9 +186,9 @@ impl<M: Machine> Kernel<M> {
         };
         let slot = SlotId::new(task.index(), slot);
         let mapping = self.add_mapping(task, memory, slot, at, 0, bytes, rights)?;
-        let mut work = Work::Map { mapping, done: 0 };
-        while let Work::Map { mapping, done } = work {
-            match self.map_step(mapping, done)? {
+        let mut work = Work::Map { mapping };
+        while let Work::Map { mapping } = work {
+            match self.map_step(mapping)? {
                 Some(next) => work = next,
                 None => return Ok(()),
             }
@@ -197,7 +200,7 @@ impl<M: Machine> Kernel<M> {
     /// that have no interrupts to let in (tests on the host).
     pub fn settle(&mut self) -> Next {
         loop {
-            match self.next() {
+            match self.decide() {
                 Next::Work => self.work(),
                 other => return other,
             }

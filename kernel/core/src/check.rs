@@ -9,6 +9,7 @@ use postern_abi::rights::Kind;
 
 use crate::Kernel;
 use crate::cap::{Node, NodeId, SlotId, Target};
+use crate::machine::Access;
 use crate::object::thread::{Queue, State};
 use crate::sim::Sim;
 
@@ -41,7 +42,8 @@ impl Kernel<Sim> {
                     assert!(found.links.is_alone(), "an empty slot is linked");
                     continue;
                 };
-                *counts.entry((target.kind as u8, target.index, target.generation)).or_default() += 1;
+                *counts.entry((target.kind as u8, target.index, target.generation)).or_default() +=
+                    1;
                 let mut child = found.links.first_child();
                 while let Some(node) = child {
                     assert!(seen.insert(node), "{node:?} has two parents");
@@ -49,10 +51,20 @@ impl Kernel<Sim> {
                 }
             }
         }
-        for kind in [Kind::Factory, Kind::Task, Kind::Thread, Kind::Gate, Kind::Memory, Kind::Notification, Kind::IoPort] {
+        for kind in [
+            Kind::Factory,
+            Kind::Task,
+            Kind::Thread,
+            Kind::Gate,
+            Kind::Memory,
+            Kind::Notification,
+            Kind::IoPort,
+        ] {
             for target in self.all(kind) {
-                let counted =
-                    counts.get(&(kind as u8, target.index, target.generation)).copied().unwrap_or(0);
+                let counted = counts
+                    .get(&(kind as u8, target.index, target.generation))
+                    .copied()
+                    .unwrap_or(0);
                 let header = self.header(target).expect("live");
                 assert_eq!(header.capabilities, counted, "capabilities of {target:?}");
             }
@@ -109,7 +121,7 @@ impl Kernel<Sim> {
             while let Some(index) = at {
                 let thread = self.threads.nth(index).expect("a queued thread exists");
                 assert!(matches!(thread.queue, Queue::Gate(it) if it == gate));
-                assert!(self.gates.get(gate).expect("live").target.is_none() || !thread.is_alive() );
+                assert!(self.gates.get(gate).expect("live").target.is_none() || !thread.is_alive());
                 *queued.entry(index).or_default() += 1;
                 at = queue.after(&mut self.threads, index);
             }
@@ -145,7 +157,9 @@ impl Kernel<Sim> {
                 State::Calling => {
                     let held = refs.iter().any(|other| {
                         let caller = self.threads.get(*other).expect("live").caller;
-                        caller.is_some_and(|it| it.thread == *reference && it.number == thread.call_number)
+                        caller.is_some_and(|it| {
+                            it.thread == *reference && it.number == thread.call_number
+                        })
                     });
                     assert!(held || self.is_saved(*reference), "nobody can answer {reference:?}");
                 }
@@ -189,7 +203,7 @@ impl Kernel<Sim> {
         for mapping in self.mappings.refs() {
             let task = self.mappings.get(mapping).expect("live").task;
             let factory = self.tasks.get(task).expect("a mapping has a task").header.factory;
-            *charged.entry(factory.index()).or_default() += crate::invoke::MAPPING_COST;
+            *charged.entry(factory.index()).or_default() += crate::mem::MAPPING_COST;
         }
         for factory in self.factories.refs() {
             let found = self.factories.get(factory).expect("live");
@@ -221,10 +235,11 @@ impl Kernel<Sim> {
             let task_ref = task;
             let task = self.tasks.get(task).expect("live");
             let Some(space) = task.space.as_ref().filter(|_| !task.header.dying) else { continue };
-            let busy = self.threads.refs().any(|thread| {
-                self.threads.get(thread).expect("live").work.is_some()
-            });
-            if busy || self.dying.is_some() {
+            let busy = self
+                .threads
+                .refs()
+                .any(|thread| self.threads.get(thread).expect("live").work.is_some());
+            if busy || self.work_list.is_some() {
                 continue;
             }
             let mut expected = BTreeMap::new();
@@ -236,15 +251,16 @@ impl Kernel<Sim> {
                 let memory = self.memories.get(mapping.memory).expect("mapped memory exists");
                 for page in 0..mapping.pages {
                     let frame = memory.frames.first_page() + mapping.first + page;
-                    expected.insert(mapping.at / PAGE + page, frame);
+                    let writes = mapping.rights.contains(postern_abi::Rights::W);
+                    expected.insert(mapping.at / PAGE + page, (frame, writes));
                 }
             }
             let utcbs = postern_abi::address::UTCB_START / PAGE;
-            let found: BTreeMap<u64, u64> = space
+            let found: BTreeMap<u64, (u64, bool)> = space
                 .pages
                 .iter()
                 .filter(|(page, _)| **page < utcbs)
-                .map(|(page, (frame, _))| (*page, *frame))
+                .map(|(page, (frame, access))| (*page, (*frame, access.contains(Access::W))))
                 .collect();
             assert_eq!(found, expected, "page tables and records differ");
         }

@@ -6,76 +6,164 @@ use postern_abi::{ErrorCode, ErrorNumber, PAGE};
 use postern_arena::Ref;
 
 use crate::Kernel;
-use crate::cap::{SlotId, Target};
+use crate::cap::{Slot, SlotId, Target};
 use crate::ipc::AbortReason;
 use crate::machine::Machine;
-use crate::object::{Gate, Mapping, Memory, Task, Thread};
+use crate::object::thread::State;
+use crate::object::{Gate, Memory, Task, Thread};
 
 /// Slots or records that one step of a destruction deals with.
 const STEP: usize = 64;
 
 impl<M: Machine> Kernel<M> {
-    /// Ends an object for everybody. Tasks and memory go on dying in
-    /// [`Kernel::drain`]; all else is gone on return.
+    /// Ends an object for everybody: nobody finds it any more. What takes more
+    /// than a few steps goes on in [`Kernel::drain`].
     pub(crate) fn destroy(&mut self, target: Target) {
+        let Some(header) = self.header_mut(target) else { return };
+        if core::mem::replace(&mut header.dying, true) {
+            return;
+        }
         match target.kind {
-            Kind::Thread => self.destroy_thread(target.reference()),
-            Kind::Gate => self.destroy_gate(target.reference()),
-            Kind::Task | Kind::Memory => {
-                let next = self.dying;
-                let Some(header) = self.header_mut(target) else { return };
-                if !header.dying {
-                    header.dying = true;
-                    header.next_dying = next;
-                    self.dying = Some(target);
-                }
-            }
+            Kind::Thread => self.begin_thread_end(target.reference()),
             Kind::Factory => {
                 if let Some(factory) = self.factories.get_mut(target.reference()) {
                     factory.closed = true;
-                    factory.header.dying = true;
                     // Lets it go at once if nothing is charged to it.
                     self.refund(target.reference(), 0);
                 }
+                return;
             }
+            _ => {}
+        }
+        // Small objects are gone with this first step.
+        if self.drain_object(target) {
+            self.unlist_work(target);
+            self.remove(target);
+        } else {
+            self.list_work(target);
+        }
+    }
+
+    /// One bounded step for the first object on the list of work: a dying one
+    /// is taken apart, a revocation or emptying that nobody waits for goes on.
+    pub(crate) fn drain(&mut self) {
+        let Some(target) = self.work_list else { return };
+        let Some(header) = self.header(target) else { return };
+        let (dying, revoking) = (header.dying, header.revoking);
+        let emptying = target.kind == Kind::Factory
+            && self.factories.get(target.reference()).is_some_and(|it| it.emptying);
+        if emptying {
+            if !self.empty_step(target.reference()) || !dying && revoking.is_some() {
+                return;
+            }
+        } else if dying {
+            if !self.drain_object(target) {
+                return;
+            }
+        } else {
+            if target.kind == Kind::Thread {
+                self.finish_fault(target.reference());
+                if !self.drain_thread(target.reference()) {
+                    return;
+                }
+            }
+            if let Some(at) = revoking
+                && !self.revoke_step(at, target)
+            {
+                return;
+            }
+        }
+        // Steps may have put others before it.
+        self.unlist_work(target);
+        if dying {
+            self.remove(target);
+        }
+    }
+
+    /// One bounded step of taking a dying object apart; `true` when it can be
+    /// removed.
+    fn drain_object(&mut self, target: Target) -> bool {
+        match target.kind {
+            Kind::Memory => self.drain_memory(target.reference()),
+            Kind::Task => self.drain_task(target.reference()),
+            Kind::Gate => self.drain_gate(target.reference()),
+            Kind::Thread => self.drain_thread(target.reference()),
+            _ => true,
+        }
+    }
+
+    /// Removes an object that nothing refers to any more.
+    fn remove(&mut self, target: Target) {
+        match target.kind {
+            Kind::Thread => self.remove_thread(target.reference()),
+            Kind::Gate => {
+                if let Some(gone) = self.gates.remove(target.reference()) {
+                    self.close_account(&gone.header, 0);
+                }
+            }
+            Kind::Memory => {
+                if let Some(gone) = self.memories.remove(target.reference()) {
+                    self.frames.give(gone.frames);
+                    self.close_account(&gone.header, 0);
+                }
+            }
+            Kind::Task => self.remove_task(target.reference()),
             Kind::Notification => {
+                self.release_listener(target.reference());
                 let Some(gone) = self.notifications.remove(target.reference()) else { return };
                 if let Some(thread) = gone.bound.and_then(|thread| self.threads.get_mut(thread)) {
                     thread.notification = None;
                 }
-                self.refund(gone.header.factory, gone.header.charge);
+                self.close_account(&gone.header, 0);
             }
             Kind::IoPort => {
                 if let Some(gone) = self.ports.remove(target.reference()) {
-                    self.refund(gone.header.factory, gone.header.charge);
+                    self.close_account(&gone.header, 0);
                 }
             }
+            // A closed factory goes with the last byte charged to it.
+            Kind::Factory => self.refund(target.reference(), 0),
             Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => {}
         }
     }
 
-    fn destroy_gate(&mut self, reference: Ref<Gate<M>>) {
-        while let Some(first) = self.gates.get(reference).and_then(|gate| gate.waiting.first()) {
-            let Some(thread) = self.threads.at(first) else { break };
+    /// Some of the senders that wait at a dying gate learn of it.
+    fn drain_gate(&mut self, reference: Ref<Gate<M>>) -> bool {
+        self.release_receiver(reference);
+        for _ in 0..STEP {
+            let first = self.gates.get(reference).and_then(|gate| gate.waiting.first());
+            let Some(thread) = first.and_then(|first| self.threads.at(first)) else { return true };
             self.interrupt_ipc(thread, ErrorCode::send(ErrorNumber::NotExistent));
         }
-        if let Some(gone) = self.gates.remove(reference) {
-            self.refund(gone.header.factory, gone.header.charge);
-        }
+        false
     }
 
-    /// Ends a thread in whatever state it is.
-    pub(crate) fn destroy_thread(&mut self, reference: Ref<Thread<M>>) {
-        let Some(thread) = self.threads.get_mut(reference) else { return };
-        if core::mem::replace(&mut thread.header.dying, true) {
-            return;
-        }
-        self.retire_thread(reference);
+    /// A dying thread stops, whatever it is doing; who waits for its answer is
+    /// told.
+    fn begin_thread_end(&mut self, reference: Ref<Thread<M>>) {
+        self.drop_caller(reference, AbortReason::Died);
+        self.forget_answerer(reference);
         self.detach(reference);
-        let Some(mut thread) = self.threads.remove(reference) else { return };
+        let Some(thread) = self.threads.get_mut(reference) else { return };
+        thread.state = State::Exited;
+        thread.fault = None;
         if let Some(work) = thread.work.take() {
             self.abandon(work);
         }
+    }
+
+    /// Some of the senders that wait for a dead thread are told.
+    fn drain_thread(&mut self, reference: Ref<Thread<M>>) -> bool {
+        for _ in 0..STEP {
+            let first = self.threads.get(reference).and_then(|thread| thread.senders.first());
+            let Some(sender) = first.and_then(|first| self.threads.at(first)) else { return true };
+            self.interrupt_ipc(sender, ErrorCode::send(ErrorNumber::Aborted));
+        }
+        false
+    }
+
+    fn remove_thread(&mut self, reference: Ref<Thread<M>>) {
+        let Some(mut thread) = self.threads.remove(reference) else { return };
         if let Some(notification) =
             thread.notification.and_then(|bound| self.notifications.get_mut(bound))
         {
@@ -101,7 +189,7 @@ impl<M: Machine> Kernel<M> {
                 next.of_task.1 = previous;
             }
         }
-        self.refund(thread.header.factory, thread.header.charge);
+        self.close_account(&thread.header, 0);
     }
 
     /// Nobody may wait for this thread any more: those who do get `Aborted`,
@@ -109,40 +197,8 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn retire_thread(&mut self, reference: Ref<Thread<M>>) {
         self.drop_caller(reference, AbortReason::Died);
         self.forget_answerer(reference);
-        while let Some(first) =
-            self.threads.get(reference).and_then(|thread| thread.senders.first())
-        {
-            let Some(sender) = self.threads.at(first) else { break };
-            self.interrupt_ipc(sender, ErrorCode::send(ErrorNumber::Aborted));
-        }
-    }
-
-    /// One bounded step of taking apart what is dying.
-    pub(crate) fn drain(&mut self) {
-        let Some(target) = self.dying else { return };
-        let next = self.header(target).and_then(|header| header.next_dying);
-        let done = match target.kind {
-            Kind::Memory => self.drain_memory(target.reference()),
-            _ => self.drain_task(target.reference()),
-        };
-        if done {
-            // Steps may have put others on the list: find this one's place.
-            self.unlist_dying(target, next);
-        }
-    }
-
-    fn unlist_dying(&mut self, target: Target, next: Option<Target>) {
-        if self.dying == Some(target) {
-            self.dying = next;
-            return;
-        }
-        let mut at = self.dying;
-        while let Some(header) = at.and_then(|at| self.header_mut(at)) {
-            if header.next_dying == Some(target) {
-                header.next_dying = next;
-                return;
-            }
-            at = header.next_dying;
+        if !self.drain_thread(reference) {
+            self.list_work(Target::new(Kind::Thread, reference));
         }
     }
 
@@ -152,10 +208,6 @@ impl<M: Machine> Kernel<M> {
             self.unmap_step(mapping);
             return false;
         }
-        if let Some(gone) = self.memories.remove(reference) {
-            self.frames.give(gone.frames);
-            self.refund(gone.header.factory, gone.header.charge);
-        }
         true
     }
 
@@ -164,7 +216,13 @@ impl<M: Machine> Kernel<M> {
         let Some(task) = self.tasks.get_mut(reference) else { return true };
         if let Some(index) = task.threads {
             if let Some(thread) = self.threads.at(index) {
-                self.destroy_thread(thread);
+                let thread = Target::new(Kind::Thread, thread);
+                self.destroy(thread);
+                if self.header(thread).is_some() {
+                    // Its senders take more steps, before this task's.
+                    self.unlist_work(thread);
+                    self.list_work(thread);
+                }
             }
             return false;
         }
@@ -172,7 +230,7 @@ impl<M: Machine> Kernel<M> {
             self.clear_some(reference);
             return false;
         }
-        if let Some(index) = task.mappings {
+        if let Some(index) = task.mappings.any() {
             self.unmap_step(index);
             return false;
         }
@@ -203,17 +261,17 @@ impl<M: Machine> Kernel<M> {
             let Some(page) = task.table.shrink() else { break };
             self.frames.give(self.machine.release_kernel_page(page));
         }
-        if task.table.pages() > 0 {
-            return false;
-        }
+        task.table.pages() == 0
+    }
+
+    fn remove_task(&mut self, reference: Ref<Task<M>>) {
         if let Some(gone) = self.tasks.remove(reference) {
             if let Ok(region) = gone.table.into_region() {
                 let area = crate::machine::Area::Capabilities(reference.index());
                 self.machine.release_region(area, region);
             }
-            self.refund(gone.header.factory, gone.header.charge + gone.page_tables);
+            self.close_account(&gone.header, gone.page_tables);
         }
-        true
     }
 
     /// Clears some used slots of a dying task, from the end of its table, whose
@@ -229,7 +287,15 @@ impl<M: Machine> Kernel<M> {
                 .get(reference)
                 .is_some_and(|task| task.table.get(slot).is_some_and(|slot| !slot.is_empty()));
             if used {
-                self.clear(SlotId::new(reference.index(), slot as u32));
+                let at = SlotId::new(reference.index(), slot as u32);
+                // What is being revoked from here must not escape upwards.
+                if self.is_revoking(at)
+                    && let Some(target) = self.slot(at).and_then(Slot::target)
+                    && !self.revoke_step(at, target)
+                {
+                    return;
+                }
+                self.clear(at);
                 cleared += 1;
             }
             looked += 1;
@@ -246,56 +312,6 @@ impl<M: Machine> Kernel<M> {
             if let Some(page) = task.table.shrink() {
                 self.frames.give(self.machine.release_kernel_page(page));
             }
-        }
-    }
-
-    /// First mapping of a task that fits.
-    pub(crate) fn find_mapping(
-        &self,
-        task: Ref<Task<M>>,
-        fits: impl Fn(&Mapping<M>) -> bool,
-    ) -> Option<u32> {
-        let mut at = self.tasks.get(task)?.mappings;
-        while let Some(index) = at {
-            let mapping = self.mappings.nth(index)?;
-            if fits(mapping) {
-                return Some(index);
-            }
-            at = mapping.of_task.0;
-        }
-        None
-    }
-
-    /// Removes a mapping record whose pages are unmapped.
-    pub(crate) fn remove_mapping(&mut self, reference: Ref<Mapping<M>>) {
-        self.unlink_mapping(reference.index());
-        let Some(gone) = self.mappings.remove(reference) else { return };
-        let (next, previous) = gone.of_memory;
-        if let Some(memory) = self.memories.get_mut(gone.memory) {
-            memory.mapped -= 1;
-            if previous.is_none() {
-                memory.mappings = next;
-            }
-        }
-        if let Some(next) = next.and_then(|index| self.mappings.nth_mut(index)) {
-            next.of_memory.1 = previous;
-        }
-        if let Some(previous) = previous.and_then(|index| self.mappings.nth_mut(index)) {
-            previous.of_memory.0 = next;
-        }
-        let (next, previous) = gone.of_task;
-        if let Some(next) = next.and_then(|index| self.mappings.nth_mut(index)) {
-            next.of_task.1 = previous;
-        }
-        if let Some(previous) = previous.and_then(|index| self.mappings.nth_mut(index)) {
-            previous.of_task.0 = next;
-        }
-        if let Some(task) = self.tasks.get_mut(gone.task) {
-            if previous.is_none() {
-                task.mappings = next;
-            }
-            let factory = task.header.factory;
-            self.refund(factory, crate::invoke::MAPPING_COST);
         }
     }
 }

@@ -10,7 +10,7 @@ use postern_arena::Ref;
 
 use crate::Kernel;
 use crate::ipc::{Done, Outcome, Outgoing};
-use crate::machine::{Fault, Form, Machine, UserState};
+use crate::machine::{Form, Machine, UserState};
 use crate::object::Thread;
 use crate::object::thread::{Expects, State};
 
@@ -18,6 +18,7 @@ impl<M: Machine> Kernel<M> {
     /// A system call of the current thread: `rax` and the arguments `rdi rsi
     /// rdx r10 r8 r9`. `rip` and `rsp` are in its [`UserState`] already.
     pub fn syscall(&mut self, rax: u64, args: [u64; 6]) {
+        self.stretch_begins();
         let Some(thread) = self.current else { return };
         let Some(caller) = self.threads.get_mut(thread) else { return };
         caller.user.form = Form::Outputs;
@@ -33,8 +34,11 @@ impl<M: Machine> Kernel<M> {
                 }
             }
             Err(error) => {
-                if let Some(thread) = self.threads.get_mut(thread) {
-                    thread.fail(error);
+                if let Some(caller) = self.threads.get_mut(thread) {
+                    caller.fail(error);
+                    if caller.diagnose {
+                        self.explain(thread, error, rax, args);
+                    }
                 }
             }
         }
@@ -59,9 +63,7 @@ impl<M: Machine> Kernel<M> {
             Code::Null => self.output(thread, u64::from(ABI_VERSION)),
             Code::Call => self.send(thread, out, Expects::Answer),
             Code::Send => self.send(thread, out, Expects::Nothing),
-            Code::Receive => {
-                self.receive(thread, flags.contains(IpcFlags::CLOSED), out.receive)
-            }
+            Code::Receive => self.receive(thread, flags.contains(IpcFlags::CLOSED), out.receive),
             Code::Reply => {
                 let saved = flags.contains(IpcFlags::SAVED);
                 self.reply(thread, saved, out.handle, out.tag, out.words)
@@ -91,6 +93,15 @@ impl<M: Machine> Kernel<M> {
                 self.output(thread, now)
             }
             Code::SaveReply => self.save_reply(thread, args[0]),
+            Code::Diagnose => {
+                if args[0] > 1 {
+                    return Err(ErrorCode::new(ErrorNumber::Inval, 1));
+                }
+                if let Some(thread) = self.threads.get_mut(thread) {
+                    thread.diagnose = args[0] == 1;
+                }
+                self.output(thread, 0)
+            }
         }
     }
 
@@ -116,12 +127,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Ends the current thread for good: it keeps its registers for whoever
     /// looks at the body, and nobody waits for it any more.
-    pub(crate) fn end_thread(
-        &mut self,
-        thread: Ref<Thread<M>>,
-        state: State,
-        words: [u64; 4],
-    ) {
+    pub(crate) fn end_thread(&mut self, thread: Ref<Thread<M>>, state: State, words: [u64; 4]) {
         self.retire_thread(thread);
         self.detach(thread);
         let Some(ended) = self.threads.get_mut(thread) else { return };
@@ -136,23 +142,10 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// An exception in user code of the current thread; its registers are in
-    /// its [`UserState`] already. It is stopped and reported.
-    pub fn fault(&mut self, fault: Fault) {
-        let Some(thread) = self.current else { return };
-        let Some(faulted) = self.threads.get_mut(thread) else { return };
-        faulted.user.form = Form::Full;
-        let rip = faulted.user.registers.rip;
-        self.report_fault(thread, fault);
-        let why = reason::EXCEPTION + u64::from(fault.vector);
-        let detail = if fault.vector == 14 { fault.address } else { fault.error };
-        self.end_thread(thread, State::Faulted, [why, detail, rip, fault.error]);
-    }
-
     /// The registers of the current thread, for the machine to load and store.
     ///
     /// # Panics
-    /// If there is no current thread: [`Kernel::next`] said otherwise.
+    /// If there is no current thread: [`Kernel::decide`] said otherwise.
     pub fn user_state(&mut self) -> &mut UserState {
         let current = self.current.and_then(|thread| self.threads.get_mut(thread));
         &mut current.expect("a current thread").user

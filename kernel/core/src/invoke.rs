@@ -7,11 +7,11 @@
 
 mod factory;
 mod gate;
+mod registers;
 mod small;
 mod task;
 mod thread;
 
-pub(crate) use task::MAPPING_COST;
 pub(crate) use thread::utcb_address;
 
 use postern_abi::code::Delivery;
@@ -133,6 +133,30 @@ impl<M: Machine> Kernel<M> {
         Ok(Done::Settled)
     }
 
+    /// `Perm` unless the capability that was used has all of `rights`.
+    pub(crate) fn need(
+        &self,
+        request: &Request<M>,
+        rights: Rights,
+    ) -> core::result::Result<(), ErrorCode> {
+        self.check_rights(request.rights, rights, 0)
+    }
+
+    /// `Perm` about `argument` unless `held` has all of `rights`; what is
+    /// missing is kept for the diagnosis.
+    pub(crate) fn check_rights(
+        &self,
+        held: Rights,
+        rights: Rights,
+        argument: u8,
+    ) -> core::result::Result<(), ErrorCode> {
+        if held.contains(rights) {
+            return Ok(());
+        }
+        self.missing.set(rights - held);
+        Err(refuse(ErrorNumber::Perm, argument))
+    }
+
     /// Word `index` of the message.
     pub(crate) fn word(
         &self,
@@ -179,28 +203,21 @@ impl<M: Machine> Kernel<M> {
     ) -> core::result::Result<Argument, ErrorCode> {
         let argument = ErrorCode::ITEM + index as u8;
         let item = self.item(request, index).map_err(|error| match error.number {
-            // An empty slot is not an object of the right kind either.
-            ErrorNumber::NotExistent => refuse(ErrorNumber::Inval, argument),
+            // Neither no item nor an empty slot is an object of the right kind.
+            ErrorNumber::TooShort | ErrorNumber::NotExistent => {
+                refuse(ErrorNumber::Inval, argument)
+            }
             _ => error,
         })?;
         if item.target.kind != kind {
             return Err(refuse(ErrorNumber::Inval, argument));
         }
-        if !item.rights.contains(rights) {
-            return Err(refuse(ErrorNumber::Perm, argument));
-        }
+        self.check_rights(item.rights, rights, argument)?;
         Ok(item)
     }
 
     /// Writes a word of the answer into the caller's UTCB (index 4 and up).
     pub(crate) fn put(&self, request: &Request<M>, index: usize, value: u64) {
         self.set_utcb_word(request.thread, index, value);
-    }
-}
-
-impl<M: Machine> Request<M> {
-    /// `Perm` unless the capability that was used has all of `rights`.
-    pub(crate) fn need(&self, rights: Rights) -> core::result::Result<(), ErrorCode> {
-        if self.rights.contains(rights) { Ok(()) } else { Err(refuse(ErrorNumber::Perm, 0)) }
     }
 }

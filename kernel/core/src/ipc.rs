@@ -70,6 +70,10 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn interrupt_ipc(&mut self, thread: Ref<Thread<M>>, error: ErrorCode) {
         let Some(waiting) = self.threads.get_mut(thread) else { return };
         match waiting.state {
+            _ if waiting.fault.is_some() => {
+                self.forget_answerer(thread);
+                self.lose_handler(thread);
+            }
             State::Sending | State::Receiving | State::Calling => {
                 self.forget_answerer(thread);
                 self.detach(thread);

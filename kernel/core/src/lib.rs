@@ -10,7 +10,7 @@
 //! Rules of the house:
 //!
 //! - An entry ([`Kernel::syscall`], [`Kernel::timer`], ...) runs to completion
-//!   and leaves a state in which [`Kernel::next`] says what the CPU does. There
+//!   and leaves a state in which [`Kernel::decide`] says what the CPU does. There
 //!   is one kernel stack, and nothing blocks inside of the kernel.
 //! - Nothing is allocated on the way of a message. Objects are made by
 //!   factories, ahead of time, on their quota.
@@ -30,13 +30,16 @@ pub mod cap;
 #[cfg(any(test, feature = "sim"))]
 mod check;
 mod destroy;
+mod diagnosis;
 mod entry;
+mod fault;
 mod invoke;
 mod ipc;
 pub mod machine;
 pub mod mem;
 pub mod object;
 mod report;
+mod revoke;
 mod run;
 pub mod sched;
 #[cfg(any(test, feature = "sim"))]
@@ -48,9 +51,12 @@ pub mod work;
 
 pub use boot::BootError;
 
+use core::cell::Cell;
+
 use machine::{Area, Machine};
 use mem::{FrameAllocator, FrameInfo};
 use object::{Factory, Gate, IoPort, Irq, Mapping, Memory, Notification, Task, Thread};
+use postern_abi::Rights;
 use postern_arena::{Arena, Ref, Table};
 use sched::{ReadyQueue, Timeouts};
 
@@ -82,8 +88,11 @@ pub struct Kernel<M: Machine> {
     clock: run::Clock,
     /// The first thread of `init`, without which nothing useful can happen.
     init: Option<Ref<Thread<M>>>,
-    /// Objects that are being taken apart, first one.
-    dying: Option<cap::Target>,
+    /// Rights that the last refusal found missing, for the diagnosis.
+    missing: Cell<Rights>,
+    /// Objects that have work to be done for (being taken apart, revoked,
+    /// emptied), first one.
+    work_list: Option<cap::Target>,
 }
 
 impl<M: Machine> Kernel<M> {
@@ -116,7 +125,8 @@ impl<M: Machine> Kernel<M> {
             reschedule: false,
             clock: run::Clock::default(),
             init: None,
-            dying: None,
+            missing: Cell::new(Rights::empty()),
+            work_list: None,
             machine,
         }
     }

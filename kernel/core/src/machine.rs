@@ -33,6 +33,19 @@ bitflags::bitflags! {
     }
 }
 
+/// Which pages of some frames go where in an address space.
+#[derive(Debug, Clone, Copy)]
+pub struct Placement {
+    /// First address.
+    pub at: u64,
+    /// First page of the frames.
+    pub first: u64,
+    /// Number of pages.
+    pub pages: u64,
+    /// What user code may do there.
+    pub access: Access,
+}
+
 /// The registers of an activation, in the order in which the x86_64 entry code
 /// pushes them, so that it can save a preempted thread in place.
 ///
@@ -68,7 +81,7 @@ pub struct Registers {
     pub ss: u64,
 }
 
-/// Which registers of an activation count (DESIGN section 2).
+/// Which registers of an activation count (docs/abi.md 2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u64)]
 pub enum Form {
@@ -92,6 +105,10 @@ pub struct UserState {
     /// The FS base; loaded at every switch.
     pub fs_base: u64,
 }
+
+/// Flags that user code may have in RFLAGS: the arithmetic ones, DF, TF, RF,
+/// AC, ID. All else is masked wherever flags come from user code.
+pub const USER_FLAGS: u64 = 0x0025_0dd5;
 
 /// The carry flag in RFLAGS: the system call failed.
 pub const CARRY: u64 = 1;
@@ -119,7 +136,7 @@ pub struct Fault {
     pub address: u64,
 }
 
-/// What the CPU must do next; the answer of [`crate::Kernel::next`].
+/// What the CPU must do next; the answer of [`crate::Kernel::decide`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Resume the current thread: load its `UserState`.
@@ -166,11 +183,10 @@ pub trait Machine: Sized {
     /// Takes one page-table frame out of a dying space that runs on no CPU;
     /// `None` when it has none left. The space must not be mapped into again.
     fn dismantle(&mut self, space: &mut Self::Space) -> Option<Frames>;
-    /// Maps `pages` pages of `frames` from page `first` on at `at`. The range
-    /// is checked and unmapped, except for the part that an earlier call for
+    /// Maps pages of `frames` as `place` says. The range is checked and unmapped, except for the part that an earlier call for
     /// the same range already mapped. Uses large pages where they fit. Works
     /// through at most [`Machine::STEP`] page-table entries and returns how many
-    /// pages are mapped by this call (so fewer than `pages` means: call again
+    /// pages are mapped by this call (so fewer than asked for means: call again
     /// for the rest).
     ///
     /// # Errors
@@ -179,11 +195,8 @@ pub trait Machine: Sized {
     fn map(
         &mut self,
         space: &mut Self::Space,
-        at: u64,
         frames: &Frames,
-        first: u64,
-        pages: u64,
-        access: Access,
+        place: Placement,
         supply: &mut impl Supply,
     ) -> Result<u64, OutOfFrames>;
     /// Unmaps up to `pages` pages from `at` on, whether mapped or not, in at

@@ -15,7 +15,7 @@ pub use thread::Thread;
 
 use postern_arena::Ref;
 
-use crate::cap::Target;
+use crate::cap::{SlotId, Target};
 
 /// What every object made by a factory begins with.
 #[derive(Debug, Clone, Copy)]
@@ -28,14 +28,30 @@ pub struct Header {
     pub charge: u64,
     /// It is being taken apart: nobody finds it any more.
     pub dying: bool,
-    /// The next object that is being taken apart.
-    pub next_dying: Option<Target>,
+    /// It stands in the list of objects that have work to be done for.
+    pub listed: bool,
+    /// The next object in that list.
+    pub next_listed: Option<Target>,
+    /// Everything derived from this slot is being taken back: until that is
+    /// done nothing new is derived from any capability of the object.
+    pub revoking: Option<SlotId>,
+    /// Next and previous object of the same factory.
+    pub of_factory: (Option<Target>, Option<Target>),
 }
 
 impl Header {
     /// An object with no capability yet.
     #[must_use]
     pub const fn new(factory: Ref<Factory>, charge: u64) -> Self {
-        Self { capabilities: 0, factory, charge, dying: false, next_dying: None }
+        Self {
+            capabilities: 0,
+            factory,
+            charge,
+            dying: false,
+            listed: false,
+            next_listed: None,
+            revoking: None,
+            of_factory: (None, None),
+        }
     }
 }

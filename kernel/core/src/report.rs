@@ -54,7 +54,11 @@ impl<M: Machine> Kernel<M> {
         let name = core::str::from_utf8(&name[..end]).unwrap_or("?");
         let log = &mut LogWriter(&mut self.machine);
         let what = reason::name(reason::EXCEPTION + u64::from(fault.vector));
-        write!(log, "fault: program `{name}` (build {build:016x}), thread {}: {what}", thread.index())?;
+        write!(
+            log,
+            "fault: program `{name}` (build {build:016x}), thread {}: {what}",
+            thread.index()
+        )?;
         if fault.vector == 14 {
             let access = match fault.error {
                 error if error & 16 != 0 => "executing",
@@ -70,10 +74,26 @@ impl<M: Machine> Kernel<M> {
         write!(log, "  at ")?;
         write_symbol(log, name, r.rip, base)?;
         writeln!(log)?;
-        writeln!(log, "  rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}", r.rax, r.rbx, r.rcx, r.rdx)?;
-        writeln!(log, "  rsi {:016x} rdi {:016x} rbp {:016x} rsp {:016x}", r.rsi, r.rdi, r.rbp, r.rsp)?;
-        writeln!(log, "  r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}", r.r8, r.r9, r.r10, r.r11)?;
-        writeln!(log, "  r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}", r.r12, r.r13, r.r14, r.r15)?;
+        writeln!(
+            log,
+            "  rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}",
+            r.rax, r.rbx, r.rcx, r.rdx
+        )?;
+        writeln!(
+            log,
+            "  rsi {:016x} rdi {:016x} rbp {:016x} rsp {:016x}",
+            r.rsi, r.rdi, r.rbp, r.rsp
+        )?;
+        writeln!(
+            log,
+            "  r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}",
+            r.r8, r.r9, r.r10, r.r11
+        )?;
+        writeln!(
+            log,
+            "  r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}",
+            r.r12, r.r13, r.r14, r.r15
+        )?;
         writeln!(log, "  rip {:016x} flags {:08x}", r.rip, r.rflags)?;
         for (depth, address) in return_addresses[..depth].iter().enumerate() {
             write!(log, "  #{depth} ")?;

@@ -28,6 +28,10 @@ pub(crate) struct Clock {
     pub(crate) idle: u64,
     /// Times that the scheduler chose a thread.
     pub(crate) switches: u64,
+    /// When the kernel was entered, in checked builds.
+    entered: u64,
+    /// Longest stretch without letting interrupts in, in checked builds.
+    pub(crate) longest: u64,
 }
 
 impl<M: Machine> Threads for Arena<Thread<M>> {
@@ -168,8 +172,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Clears the deadline of a thread, if it has one.
     pub(crate) fn clear_timeout(&mut self, thread: Ref<Thread<M>>) {
-        let Some(at) = self.threads.get_mut(thread).and_then(|thread| thread.timeout.take())
-        else {
+        let Some(at) = self.threads.get_mut(thread).and_then(|thread| thread.timeout.take()) else {
             return;
         };
         let threads = &mut self.threads;
@@ -180,8 +183,29 @@ impl<M: Machine> Kernel<M> {
         });
     }
 
+    /// The kernel was entered, or has let interrupts in.
+    #[inline(always)]
+    pub(crate) fn stretch_begins(&mut self) {
+        if cfg!(debug_assertions) {
+            self.clock.entered = self.machine.now();
+        }
+    }
+
+    /// The kernel is about to be left, or to let interrupts in.
+    #[inline(always)]
+    fn stretch_ends(&mut self) {
+        if cfg!(debug_assertions) {
+            let now = self.machine.now();
+            let stretch = now.saturating_sub(self.clock.entered);
+            self.clock.longest = self.clock.longest.max(stretch);
+            // The next entry says when it begins; until then none is running.
+            self.clock.entered = u64::MAX;
+        }
+    }
+
     /// The timer interrupt: wakes whose deadline has passed, ends the slice.
     pub fn timer(&mut self) {
+        self.stretch_begins();
         self.clock.armed = None;
         let now = self.machine.now();
         while let Some(entry) = self.timeouts.first().filter(|entry| entry.deadline <= now) {
@@ -192,7 +216,8 @@ impl<M: Machine> Kernel<M> {
             self.clock.slice_end = None;
             self.yield_current();
         }
-        self.drain();
+        // Who was woken may not run yet, and later deadlines must not be lost.
+        self.arm();
     }
 
     /// The deadline of a waiting thread has passed.
@@ -214,7 +239,17 @@ impl<M: Machine> Kernel<M> {
 
     /// Says what the CPU does next, and prepares it: the current thread's
     /// address space is active after [`Next::User`]. Idempotent.
-    pub fn next(&mut self) -> Next {
+    pub fn decide(&mut self) -> Next {
+        let next = self.choose();
+        self.stretch_ends();
+        next
+    }
+
+    fn choose(&mut self) -> Next {
+        // What nobody waits for gets on by a step at every way out.
+        if self.work_list.is_some() {
+            self.drain();
+        }
         if self.reschedule {
             self.reschedule = false;
             let highest = self.ready.highest();
@@ -235,7 +270,7 @@ impl<M: Machine> Kernel<M> {
             self.schedule();
         }
         let Some(current) = self.current.and_then(|current| self.threads.get(current)) else {
-            return if self.dying.is_some() { Next::Work } else { Next::Idle };
+            return if self.work_list.is_some() { Next::Work } else { Next::Idle };
         };
         if current.work.is_some() {
             return Next::Work;
@@ -244,6 +279,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Chooses the current thread, activates its space, arms the timer.
+    #[inline(never)]
     fn schedule(&mut self) {
         let mut donated = false;
         if self.current.is_none() {

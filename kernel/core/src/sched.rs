@@ -5,4 +5,4 @@ mod queue;
 mod timeouts;
 
 pub use queue::{QueueLinks, ReadyQueue, Threads, WaitQueue};
-pub use timeouts::{Timeouts, TimeoutEntry};
+pub use timeouts::{TimeoutEntry, Timeouts};

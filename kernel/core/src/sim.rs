@@ -15,7 +15,7 @@ use postern_abi::PAGE;
 use postern_arena::host::Space as HostSpace;
 use postern_arena::{Page, Region};
 
-use crate::machine::{Access, Area, Machine, OutOfFrames, Supply};
+use crate::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply};
 use crate::mem::Frames;
 
 /// Pages that a page table covers in the simulation.
@@ -125,13 +125,11 @@ impl Machine for Sim {
     fn map(
         &mut self,
         space: &mut Space,
-        at: u64,
         frames: &Frames,
-        first: u64,
-        pages: u64,
-        access: Access,
+        place: Placement,
         supply: &mut impl Supply,
     ) -> Result<u64, OutOfFrames> {
+        let Placement { at, first, pages, access } = place;
         let now = pages.min(Self::STEP);
         assert!(first + pages <= frames.pages(), "mapping past the end of the frames");
         for page in 0..now {
@@ -175,7 +173,8 @@ impl Machine for Sim {
         utcb: &Utcb,
         supply: &mut impl Supply,
     ) -> Result<(), OutOfFrames> {
-        self.map(space, at, &utcb.frame, 0, 1, Access::R | Access::W, supply).map(|_| ())
+        let place = Placement { at, first: 0, pages: 1, access: Access::R | Access::W };
+        self.map(space, &utcb.frame, place, supply).map(|_| ())
     }
 
     fn release_utcb(&mut self, utcb: Utcb) -> Frames {

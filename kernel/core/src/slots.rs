@@ -10,9 +10,9 @@ use postern_arena::Ref;
 use crate::Kernel;
 use crate::cap::tree::{self, Links, Nodes};
 use crate::cap::{Node, NodeId, Slot, SlotId, Target};
+use crate::ipc::AbortReason;
 use crate::machine::Machine;
 use crate::object::{Header, Mapping, Task};
-use crate::ipc::AbortReason;
 
 use postern_arena::Arena;
 
@@ -195,7 +195,7 @@ impl<M: Machine> Kernel<M> {
         }
         let Some(header) = self.header_mut(target) else { return };
         header.capabilities -= 1;
-        if header.capabilities == 0 && !header.dying {
+        if header.capabilities == 0 {
             self.destroy(target);
         }
     }

@@ -1,25 +1,55 @@
 //! Long operations: work that grows with the size of something, in bounded
-//! steps with interrupts let in between (DESIGN section 3).
+//! steps with interrupts let in between.
 //!
 //! The progress of a destruction lies in the dying object, so that it goes on
-//! when its caller is gone. What a thread does for itself (zeroing memory that
-//! nobody has yet, filling in a mapping) lies in the thread and is undone when
-//! the thread goes.
+//! when its caller is gone. What a thread does for itself lies in the thread.
+//! When the thread goes, memory that nobody has yet goes with it, and a mapping
+//! that is half made, changed or undone stays so until its task or memory goes.
 
-use postern_abi::tag::Tag;
 use postern_abi::rights::Kind;
+use postern_abi::tag::Tag;
 use postern_abi::{ErrorCode, ErrorNumber, PAGE, Rights};
 use postern_arena::Ref;
 
 use crate::Kernel;
 use crate::account::{Charged, QUOTA};
-use crate::cap::Target;
+use crate::cap::{SlotId, Target};
 use crate::invoke::Answer;
-use crate::machine::{Access, Machine};
-use crate::object::{Mapping, Memory, Task, Thread};
+use crate::machine::{Access, Machine, Placement};
+use crate::object::{Factory, Mapping, Memory, Task, Thread};
 
 /// Pages zeroed in one step (64 KiB).
 const ZERO_PAGES: u64 = 16;
+
+/// Mapping records that one step looks at.
+const RECORDS: usize = 64;
+
+/// Progress of a change of rights.
+pub struct Protection<M: Machine> {
+    /// The task.
+    pub task: Ref<Task<M>>,
+    /// First address of the range.
+    pub start: u64,
+    /// First address past it.
+    pub end: u64,
+    /// The new rights.
+    pub rights: Rights,
+    /// How far it is: everything before this address is done.
+    pub at: u64,
+    /// Pages done of the mapping there.
+    pub inside: u64,
+    /// Pages changed.
+    pub done: u64,
+    /// It is still looking whether all of it is permitted.
+    pub checking: bool,
+}
+
+impl<M: Machine> Clone for Protection<M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<M: Machine> Copy for Protection<M> {}
 
 /// A long operation of a thread.
 pub enum Work<M: Machine> {
@@ -36,9 +66,9 @@ pub enum Work<M: Machine> {
     Map {
         /// The mapping.
         mapping: Ref<Mapping<M>>,
-        /// Pages done.
-        done: u64,
     },
+    /// Change the rights of the mappings in a range.
+    Protect(Protection<M>),
     /// Unmap what lies in a range.
     Unmap {
         /// The task.
@@ -54,6 +84,15 @@ pub enum Work<M: Machine> {
     },
     /// Wait until an object is gone.
     Destroy(Target),
+    /// Take back what was derived from a capability.
+    Revoke {
+        /// Its slot.
+        at: SlotId,
+        /// Its object.
+        target: Target,
+    },
+    /// Wait until everything made through a factory is gone.
+    Empty(Ref<Factory>),
 }
 
 impl<M: Machine> Clone for Work<M> {
@@ -67,6 +106,7 @@ impl<M: Machine> Kernel<M> {
     /// One bounded step of the current thread's long operation, or of a
     /// destruction that nobody waits for.
     pub fn work(&mut self) {
+        self.stretch_begins();
         let current = self.current;
         let work = current.and_then(|thread| self.threads.get(thread)?.work);
         let (Some(thread), Some(work)) = (current, work) else {
@@ -75,13 +115,26 @@ impl<M: Machine> Kernel<M> {
         };
         let result = match work {
             Work::Zero { memory, done, slot } => self.zero_step(thread, memory, done, slot),
-            Work::Map { mapping, done } => self.map_step(mapping, done),
+            Work::Map { mapping } => self.map_step(mapping),
+            Work::Protect(protection) => self.protect_step(protection),
             Work::Unmap { task, start, end, done, error } => {
                 self.unmap_range_step(task, start, end, done, error)
             }
             Work::Destroy(target) => {
                 self.drain();
                 if self.header(target).is_some() { Ok(Some(work)) } else { Ok(None) }
+            }
+            Work::Revoke { at, target } => {
+                if self.revoke_step(at, target) {
+                    Ok(None)
+                } else {
+                    Ok(Some(work))
+                }
+            }
+            Work::Empty(factory) => {
+                self.drain();
+                let emptying = self.factories.get(factory).is_some_and(|it| it.emptying);
+                if emptying { Ok(Some(work)) } else { Ok(None) }
             }
         };
         // The step may have ended the thread itself.
@@ -105,7 +158,10 @@ impl<M: Machine> Kernel<M> {
             Work::Zero { memory, .. } => self.destroy(Target::new(Kind::Memory, memory)),
             // The mapping exists and is undone with its task; a half-filled
             // one is as good as a whole one for that.
-            Work::Map { .. } | Work::Unmap { .. } | Work::Destroy(_) => {}
+            Work::Map { .. } | Work::Unmap { .. } | Work::Protect(_) => {}
+            // These go on without whoever asked for them.
+            Work::Destroy(_) | Work::Empty(_) => {}
+            Work::Revoke { target, .. } => self.list_work(target),
         }
     }
 
@@ -140,43 +196,106 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn map_step(
         &mut self,
         reference: Ref<Mapping<M>>,
-        done: u64,
     ) -> Result<Option<Work<M>>, ErrorCode> {
         let gone = ErrorCode::new(ErrorNumber::NotExistent, ErrorCode::ITEM);
+        let mapping = self.mappings.get(reference).filter(|mapping| !mapping.dying).ok_or(gone)?;
+        let (start, pages, task) = (mapping.at, mapping.pages, mapping.task);
+        match self.write_tables(reference, mapping.filled, pages, mapping.rights) {
+            Ok(done) => {
+                let mapping = self.mappings.get_mut(reference).ok_or(gone)?;
+                mapping.filled += done;
+                let more = mapping.filled < pages;
+                Ok(more.then_some(Work::Map { mapping: reference }))
+            }
+            Err(error) => {
+                let end = start + pages * PAGE;
+                Ok(Some(Work::Unmap { task, start, end, done: 0, error: Some(error) }))
+            }
+        }
+    }
+
+    /// Enters pages `first..end` of a mapping into the page tables, a step's
+    /// worth of them; returns how many.
+    fn write_tables(
+        &mut self,
+        reference: Ref<Mapping<M>>,
+        first: u64,
+        end: u64,
+        rights: Rights,
+    ) -> Result<u64, ErrorCode> {
+        let gone = ErrorCode::new(ErrorNumber::NotExistent, ErrorCode::ITEM);
         let mapping = self.mappings.get(reference).ok_or(gone)?;
-        let (at, first, pages) = (mapping.at, mapping.first, mapping.pages);
-        let (task_ref, memory_ref) = (mapping.task, mapping.memory);
         let mut access = Access::R;
-        access.set(Access::W, mapping.rights.contains(Rights::W));
-        access.set(Access::X, mapping.rights.contains(Rights::X));
-        let task = self.tasks.get_mut(task_ref).ok_or(gone)?;
-        let memory = self.memories.get(memory_ref).ok_or(gone)?;
+        access.set(Access::W, rights.contains(Rights::W));
+        access.set(Access::X, rights.contains(Rights::X));
+        let place = Placement {
+            at: mapping.at + first * PAGE,
+            first: mapping.first + first,
+            pages: end - first,
+            access,
+        };
+        let memory = self.memories.get(mapping.memory).ok_or(gone)?;
+        let task = self.tasks.get_mut(mapping.task).ok_or(gone)?;
         let factory = self.factories.get_mut(task.header.factory).ok_or(QUOTA)?;
         let space = task.space.as_mut().ok_or(gone)?;
         let mut supply =
             Charged { frames: &mut self.frames, factory, bytes: &mut task.page_tables };
-        let result = self.machine.map(
-            space,
-            at + done * PAGE,
-            &memory.frames,
-            first + done,
-            pages - done,
-            access,
-            &mut supply,
-        );
-        match result {
-            Ok(now) if done + now < pages => {
-                Ok(Some(Work::Map { mapping: reference, done: done + now }))
+        self.machine.map(space, &memory.frames, place, &mut supply).map_err(|_| QUOTA)
+    }
+
+    /// First looks whether all mappings may have the rights, then changes them.
+    fn protect_step(&mut self, mut work: Protection<M>) -> Result<Option<Work<M>>, ErrorCode> {
+        for _ in 0..RECORDS {
+            let Some(index) = self.mapping_in(work.task, work.at, work.end) else {
+                if work.checking {
+                    (work.checking, work.at) = (false, work.start);
+                    return Ok(Some(Work::Protect(work)));
+                }
+                let current = self.current;
+                if let Some(thread) = current.and_then(|thread| self.threads.get_mut(thread)) {
+                    Answer::one(work.done * PAGE).store(thread);
+                }
+                return Ok(None);
+            };
+            let Some(reference) = self.mappings.at(index) else { return Ok(None) };
+            let Some(mapping) = self.mappings.get(reference) else { return Ok(None) };
+            let (start, pages, limit) = (mapping.at, mapping.pages, mapping.limit);
+            let settled = mapping.filled == pages && !mapping.dying;
+            if work.checking {
+                if !settled {
+                    return Err(ErrorCode::new(ErrorNumber::Busy, 1));
+                }
+                if !limit.contains(work.rights) {
+                    return Err(ErrorCode::new(ErrorNumber::Perm, 3));
+                }
+            } else if settled && limit.contains(work.rights) {
+                let owner = self.tasks.get_mut(work.task);
+                let Some(space) = owner.and_then(|task| task.space.as_mut()) else {
+                    return Ok(None);
+                };
+                // The tables are there: entering the pages again takes no
+                // frame, and user code does not run in between.
+                let gone =
+                    self.machine.unmap(space, start + work.inside * PAGE, pages - work.inside);
+                let upto = work.inside + gone;
+                while work.inside < upto {
+                    work.inside += self.write_tables(reference, work.inside, upto, work.rights)?;
+                }
+                work.done += gone;
+                if work.inside < pages {
+                    return Ok(Some(Work::Protect(work)));
+                }
+                if let Some(mapping) = self.mappings.get_mut(reference) {
+                    mapping.rights = work.rights;
+                }
             }
-            Ok(_) => Ok(None),
-            Err(_) => Ok(Some(Work::Unmap {
-                task: task_ref,
-                start: at,
-                end: at + pages * PAGE,
-                done: 0,
-                error: Some(QUOTA),
-            })),
+            work.inside = 0;
+            work.at = start + pages * PAGE;
+            if !work.checking {
+                return Ok(Some(Work::Protect(work)));
+            }
         }
+        Ok(Some(Work::Protect(work)))
     }
 
     fn unmap_range_step(
@@ -187,10 +306,7 @@ impl<M: Machine> Kernel<M> {
         done: u64,
         error: Option<ErrorCode>,
     ) -> Result<Option<Work<M>>, ErrorCode> {
-        let within = |mapping: &Mapping<M>| {
-            mapping.at >= start && mapping.at + mapping.pages * PAGE <= end
-        };
-        let Some(found) = self.find_mapping(task_ref, within) else {
+        let Some(found) = self.mapping_in(task_ref, start, end) else {
             return match error {
                 Some(error) => Err(error),
                 None => {
@@ -211,6 +327,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn unmap_step(&mut self, index: u32) -> u64 {
         let Some(reference) = self.mappings.at(index) else { return 0 };
         let Some(mapping) = self.mappings.get_mut(reference) else { return 0 };
+        mapping.dying = true;
         let mut done = mapping.pages;
         if let Some(task) = self.tasks.get_mut(mapping.task) {
             if let Some(space) = task.space.as_mut().filter(|_| !task.header.dying) {

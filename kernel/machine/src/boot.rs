@@ -282,7 +282,8 @@ fn cpu_tables(tables: KernelTables, early: &mut Early) {
         interrupts.write(tables::Interrupts::new());
     }
     tables.protect(gates, &mut || Some(early.frame())).expect("enough memory");
-    x86_64::instructions::tlb::flush_all();
+    // The page is a global one, which only this flushes.
+    x86_64::instructions::tlb::flush(x86_64::VirtAddr::new(gates));
     // SAFETY: both were just written and are never freed; the stacks are
     // mapped; this is the first CPU's only time.
     unsafe { tables::load(&mut *data, own_stacks, &*interrupts) };

@@ -7,14 +7,12 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use postern_core::machine::{CARRY, Fault, Form, Next, Registers, UserState};
+use postern_core::machine::{CARRY, Fault, Form, Next, Registers, USER_FLAGS, UserState};
 
 use crate::entry::pop_registers;
 use crate::tables::{USER_CODE, USER_DATA, vector};
 use crate::{cell, percpu};
 
-/// Flags that user code may have: the arithmetic ones, DF, TF, RF, AC, ID.
-const USER_FLAGS: u64 = 0x0025_0dd5;
 /// Flags that it always has: interrupts on, and bit 1.
 const ALWAYS: u64 = 0x202;
 
@@ -28,7 +26,7 @@ pub unsafe fn leave() -> ! {
         // SAFETY: nothing else borrows the state (contract), and this borrow
         // ends before interrupts are let in below.
         let kernel = unsafe { cell::kernel() };
-        match kernel.next() {
+        match kernel.decide() {
             Next::User => {
                 let state: *mut UserState = kernel.user_state();
                 // SAFETY: the core gave out the current thread's state; it
@@ -68,7 +66,10 @@ unsafe fn resume(state: *mut UserState) -> ! {
     }
     match thread.form {
         // SAFETY: as this function's.
-        Form::Outputs => unsafe { outputs(state) },
+        Form::Outputs => unsafe {
+            debug_assert!(postern_abi::address::is_user(thread.registers.rip));
+            outputs(state)
+        },
         Form::Full => {
             let registers = &mut thread.registers;
             if !postern_abi::address::is_user(registers.rip) {

@@ -120,7 +120,7 @@ impl KernelTables {
     }
 
     /// Takes the right to write to the small page at `at` away, splitting
-    /// larger pages around it (boot only, before the tables are loaded).
+    /// larger pages around it (boot only; the caller flushes).
     ///
     /// # Errors
     /// When a table is missing and `frame` gives none.

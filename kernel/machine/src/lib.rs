@@ -7,7 +7,7 @@
 //! - Interrupts are off in the kernel, except in the two windows of the exit
 //!   loop, where nothing is borrowed.
 //! - One stack per CPU; every entry runs to completion and ends in
-//!   [`mod@exit`]. What belongs to a CPU is reached through GS.
+//!   the module `exit`. What belongs to a CPU is reached through GS.
 //! - The kernel never touches user addresses: user memory is reached through
 //!   the physical map, in words that are read once.
 //! - Nothing is writable and executable, in any mapping.

@@ -86,7 +86,7 @@ impl Space {
         supply: &mut impl Supply,
     ) -> Result<u64, OutOfFrames> {
         let root = self.table();
-        assert!(at.is_multiple_of(PAGE) && at + pages * PAGE <= WINDOW_START);
+        assert!(is_ours(at, pages));
         let flags = user_flags(access);
         let (mut done, mut entries) = (0, 0);
         while done < pages && entries < X86::STEP {
@@ -116,7 +116,7 @@ impl Space {
     /// Unmaps as [`Machine::unmap`] says. A large page goes as a whole.
     pub fn unmap(&mut self, at: u64, pages: u64) -> u64 {
         let root = self.table();
-        assert!(at.is_multiple_of(PAGE) && at + pages * PAGE <= WINDOW_START);
+        assert!(is_ours(at, pages));
         let current = is_current(root);
         let (mut done, mut entries, mut cleared) = (0, 0, 0);
         while done < pages && entries < X86::STEP {
@@ -161,6 +161,13 @@ impl Space {
     fn table(&self) -> Table {
         self.root.expect("a dismantled space is not used")
     }
+}
+
+/// Whether the range lies in the slot of ordinary mappings and UTCBs: nothing
+/// here may touch another one.
+fn is_ours(at: u64, pages: u64) -> bool {
+    let end = pages.checked_mul(PAGE).and_then(|bytes| at.checked_add(bytes));
+    at.is_multiple_of(PAGE) && end.is_some_and(|end| end <= WINDOW_START)
 }
 
 /// Rights of a user page; write and execute exclude each other.

@@ -3,12 +3,13 @@
 //! Written once for each CPU at boot; afterwards only `TSS.RSP0` changes. The
 //! order of the segments is the one that `syscall` and `sysret` dictate.
 
+use core::arch::asm;
 use core::mem::offset_of;
 
 use x86_64::instructions::segmentation::{CS, DS, ES, FS, GS, SS, Segment};
 use x86_64::instructions::tables::{lidt, load_tss};
 use x86_64::registers::control::{Efer, EferFlags};
-use x86_64::registers::model_specific::{LStar, SFMask, Star};
+use x86_64::registers::model_specific::{LStar, Msr, SFMask, Star};
 use x86_64::registers::rflags::RFlags;
 use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{Descriptor, SegmentSelector};
@@ -53,6 +54,8 @@ pub mod vector {
     pub const PIC: u8 = 0x20;
     /// Vector of interrupt line 0.
     pub const LINES: u8 = 0x30;
+    /// First vector past the lines.
+    pub const LINES_END: u8 = LINES + crate::ioapic::LINES as u8;
     /// The timer of this CPU.
     pub const TIMER: u8 = 0xf0;
     /// The interrupt controller reports an error of its own.
@@ -90,7 +93,7 @@ impl Gate {
 pub struct Interrupts([Gate; 256]);
 
 impl Interrupts {
-    /// Every vector leads to its stub in [`entry`].
+    /// Every vector leads to its stub in [`mod@entry`].
     #[must_use]
     pub fn new() -> Self {
         let mut gates = [Gate::new(0, 0, 0); 256];
@@ -139,6 +142,8 @@ pub unsafe fn load(
         ES::set_reg(SegmentSelector::NULL);
         FS::set_reg(SegmentSelector::NULL);
         GS::set_reg(SegmentSelector::NULL);
+        // No local segments: with a null selector nothing can be loaded.
+        asm!("lldt {:x}", in(reg) 0, options(nostack, preserves_flags));
         load_tss(SegmentSelector::new(TASK_STATE >> 3, PrivilegeLevel::Ring0));
         lidt(&pointer);
         percpu::install(data);
@@ -146,7 +151,10 @@ pub unsafe fn load(
     system_calls();
 }
 
-/// Makes `syscall` come in at [`entry::system_call`].
+/// The MSR with the segment for `sysenter`, which faults while it is 0.
+const SYSENTER_SEGMENT: u32 = 0x174;
+
+/// Makes `syscall` come in at [`entry::system_call`], and `sysenter` nowhere.
 fn system_calls() {
     let cleared = RFlags::INTERRUPT_FLAG
         | RFlags::TRAP_FLAG
@@ -164,6 +172,7 @@ fn system_calls() {
     unsafe {
         Star::write_raw(KERNEL_DATA | 3, KERNEL_CODE);
         Efer::update(|efer| efer.insert(EferFlags::SYSTEM_CALL_EXTENSIONS));
+        Msr::new(SYSENTER_SEGMENT).write(0);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{cell, cpu, exit, report};
 /// A system call. `rcx` stands for the user's `r10`.
 ///
 /// # Safety
-/// Only for [`crate::entry`]: it does not return.
+/// Only for [`mod@crate::entry`]: it does not return.
 pub unsafe extern "C" fn system_call(
     rdi: u64,
     rsi: u64,
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn system_call(
 /// An interrupt or exception that hit user code; its registers are saved.
 ///
 /// # Safety
-/// Only for [`crate::entry`]: `state` is the current thread's, and it does not
+/// Only for [`mod@crate::entry`]: `state` is the current thread's, and it does not
 /// return.
 pub unsafe extern "C" fn from_user(state: *const UserState) -> ! {
     // SAFETY: the entry code wrote it, and nobody else uses it now.
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn from_user(state: *const UserState) -> ! {
 /// where the exit lets them in; an exception means that the kernel is broken.
 ///
 /// # Safety
-/// Only for [`crate::entry`].
+/// Only for [`mod@crate::entry`].
 pub unsafe extern "C" fn from_kernel(registers: &mut Registers) {
     match registers.vector as u8 {
         // User code can make the CPU report a trap late, inside the kernel:
@@ -82,13 +82,14 @@ unsafe fn interrupt(vector: u8) {
                 kernel.timer();
             }
         }
-        vector::ERROR => kernel.machine.end_of_interrupt(),
-        // Neither was delivered as an interrupt, so neither is answered.
-        vector::SPURIOUS | vector::PIC..vector::LINES => {}
-        _ => {
+        vector::LINES..vector::LINES_END => {
             let line = u32::from(vector - vector::LINES);
             kernel.machine.line_fired(line);
             kernel.interrupt(line);
         }
+        // Neither was delivered as an interrupt, so neither is answered.
+        vector::SPURIOUS | vector::PIC..vector::LINES => {}
+        // The controller's own errors, and vectors that nobody was given.
+        _ => kernel.machine.end_of_interrupt(),
     }
 }

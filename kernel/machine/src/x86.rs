@@ -7,7 +7,7 @@
 use core::ptr::NonNull;
 
 use postern_arena::{Page, Region};
-use postern_core::machine::{Access, Area, Machine, OutOfFrames, Supply};
+use postern_core::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply};
 use postern_core::mem::Frames;
 
 use crate::apic::LocalApic;
@@ -218,13 +218,11 @@ impl Machine for X86 {
     fn map(
         &mut self,
         space: &mut Space,
-        at: u64,
         frames: &Frames,
-        first: u64,
-        pages: u64,
-        access: Access,
+        place: Placement,
         supply: &mut impl Supply,
     ) -> Result<u64, OutOfFrames> {
+        let Placement { at, first, pages, access } = place;
         assert!(first.checked_add(pages).is_some_and(|end| end <= frames.pages()));
         space.map(at, (frames.first_page() + first) * PAGE, pages, access, supply)
     }

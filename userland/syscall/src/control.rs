@@ -52,6 +52,11 @@ pub fn exit(code: u64) -> ! {
     raw::exit(code)
 }
 
+/// Turns records of refused system calls on or off; see [`crate::diagnosis`].
+pub(crate) fn diagnose(on: bool) -> Result<()> {
+    short(Code::Diagnose, on.into()).map(drop)
+}
+
 /// Moves the implicit right to answer into the empty `slot`, so that the
 /// server can receive other messages before it answers.
 ///

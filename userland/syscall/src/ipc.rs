@@ -100,7 +100,8 @@ pub fn send(slot: Slot, tag: Tag, words: [u64; 4], timeout: Timeout) -> Result<(
 /// of its bound notification.
 ///
 /// # Errors
-/// `Timeout`, `Cancelled`; `MsgCut` never: it is the sender that is told.
+/// `Timeout`, `Cancelled`; `MsgCut` if a message had an item for which no
+/// fitting window was declared (its sender is told, too).
 #[inline(always)]
 pub fn receive(timeout: Timeout) -> Result<Delivery> {
     let rax = Code::Receive.encode(IpcFlags::empty(), Timeout::NEVER, timeout);
@@ -123,8 +124,8 @@ pub fn receive_from(source: Slot, timeout: Timeout) -> Result<Delivery> {
 /// the label register.
 ///
 /// # Errors
-/// `NoCaller` with nothing to answer; `NotExistent`, `Aborted` or `Cancelled`
-/// if the caller is gone; `MsgCut` if the answer does not fit.
+/// `NoCaller` with nothing to answer; `NotExistent` if the caller does not wait
+/// any more; `MsgCut` if the answer does not fit.
 #[inline(always)]
 pub fn reply(label: u64, tag: Tag, words: [u64; 4]) -> Result<()> {
     ipc(Code::Reply.plain(), label, tag, words).map(drop)

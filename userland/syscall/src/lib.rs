@@ -24,6 +24,7 @@
 #![no_std]
 
 pub mod control;
+pub mod diagnosis;
 pub mod ipc;
 mod message;
 mod object;
@@ -38,8 +39,8 @@ pub use ipc::{Delivery, DeliveryKind, Timeouts};
 pub use message::{Message, ReceivedItem};
 pub use object::{
     Factory, FactoryInfo, Gate, GateInfo, IoPort, IoPortInfo, Irq, ListedCapability, Log, Memory,
-    MemoryInfo, Notification, PortWidth, Scheduler, SchedulerInfo, Task, TaskInfo, Thread,
-    ThreadInfo, operate,
+    MemoryInfo, Notification, PortWidth, Registers, Scheduler, SchedulerInfo, Task, TaskInfo,
+    Thread, ThreadInfo, operate,
 };
 pub use postern_abi as abi;
 pub use reader::{Malformed, Packed, Reader};

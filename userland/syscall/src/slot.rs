@@ -88,7 +88,8 @@ impl Item {
 }
 
 /// A typed handle: a slot number, and the kind of object that its holder
-/// expects there. Wrong expectations are found by the kernel (`WrongKind`).
+/// expects there. Wrong expectations are found by the kernel: an operation of
+/// another kind is `NoSys`, an item of another kind `Inval`.
 pub trait Capability: Copy {
     /// The kind of object.
     const KIND: Kind;

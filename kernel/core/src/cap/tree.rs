@@ -90,8 +90,7 @@ pub fn replace(nodes: &mut impl Nodes, from: NodeId, to: NodeId) {
 fn set_after(nodes: &mut impl Nodes, previous: u32, value: u32) {
     if previous & PARENT != 0 {
         // A value that is the parent's mark itself: no child is left.
-        nodes.links(NodeId(previous & !PARENT)).first =
-            if value & PARENT != 0 { 0 } else { value };
+        nodes.links(NodeId(previous & !PARENT)).first = if value & PARENT != 0 { 0 } else { value };
     } else if previous != 0 {
         nodes.links(NodeId(previous)).next = value;
     }
@@ -159,10 +158,8 @@ mod tests {
                         parent[a as usize] = Some(b);
                         live[a as usize] = true;
                     }
-                    0 => {
-                        // A new root, if the place is free and unlinked.
-                        if !live[a as usize] { live[a as usize] = true; parent[a as usize] = None; }
-                    }
+                    // A new root, if the place is free and unlinked.
+                    0 if !live[a as usize] => live[a as usize] = true,
                     1 if live[a as usize] => {
                         remove(&mut nodes, node(a));
                         live[a as usize] = false;

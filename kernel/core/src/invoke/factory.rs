@@ -10,6 +10,7 @@ use crate::Kernel;
 use crate::account::{Charged, NO_FRAMES, cost, grow_table, make_room};
 use crate::cap::{Slot, SlotId, Target};
 use crate::machine::{Area, Machine};
+use crate::mem::tree::Tree;
 use crate::object::{Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread};
 use crate::sched::WaitQueue;
 use crate::work::Work;
@@ -21,13 +22,16 @@ const ALL: Rights = Rights::all().difference(Rights::SERVER);
 
 /// Creates an object of `$arena`: room, charge, insert.
 macro_rules! create {
-    ($kernel:ident, $factory:expr, $arena:ident, $type:ty, $extra:expr, |$header:ident| $value:expr) => {{
+    ($kernel:ident, $factory:expr, $kind:ident, $arena:ident, $type:ty, $extra:expr, |$header:ident| $value:expr) => {{
         make_room(&mut $kernel.$arena, &mut $kernel.machine, &mut $kernel.frames)?;
         let bytes = cost(Arena::<$type>::OBJECT_BYTES) + $extra;
         $kernel.charge($factory, bytes)?;
         let $header = Header::new($factory, bytes);
         match $kernel.$arena.insert($value) {
-            Ok(reference) => reference,
+            Ok(reference) => {
+                $kernel.enlist(Target::new(Kind::$kind, reference));
+                reference
+            }
             Err(_) => {
                 $kernel.refund($factory, bytes);
                 return Err(NO_FRAMES);
@@ -41,11 +45,11 @@ impl<M: Machine> Kernel<M> {
         let reference: Ref<Factory> = request.target.reference();
         match operation {
             factory::CREATE => {
-                request.need(Rights::S)?;
+                self.need(request, Rights::S)?;
                 self.create(request, reference)
             }
             factory::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let factory = self.factories.get(reference).ok_or(gone)?;
                 Ok(Answer::many(
@@ -58,6 +62,12 @@ impl<M: Machine> Kernel<M> {
                     ],
                 )
                 .into())
+            }
+            factory::EMPTY => {
+                self.need(request, Rights::D)?;
+                self.empty_factory(reference);
+                self.start_work(request.thread, Work::Empty(reference));
+                Ok(Reaction::Settled)
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }
@@ -84,9 +94,15 @@ impl<M: Machine> Kernel<M> {
                 return Ok(Reaction::Settled);
             }
             Kind::Notification => {
-                let made = create!(self, factory, notifications, Notification<M>, 0, |header| {
-                    Notification { header, bits: 0, bound: None }
-                });
+                let made = create!(
+                    self,
+                    factory,
+                    Notification,
+                    notifications,
+                    Notification<M>,
+                    0,
+                    |header| Notification { header, bits: 0, bound: None }
+                );
                 (Target::new(kind, made), ALL)
             }
             Kind::IoPort => (self.create_io_port(request, factory)?, ALL),
@@ -106,11 +122,13 @@ impl<M: Machine> Kernel<M> {
         if quota == 0 || quota > 1 << 48 {
             return Err(refuse(ErrorNumber::Inval, 3));
         }
-        let made = create!(self, parent, factories, Factory, quota, |header| Factory {
+        let made = create!(self, parent, Factory, factories, Factory, quota, |header| Factory {
             header,
             quota,
             used: 0,
             closed: false,
+            emptying: false,
+            objects: None,
         });
         Ok(Target::new(Kind::Factory, made))
     }
@@ -156,9 +174,8 @@ impl<M: Machine> Kernel<M> {
         let mut table = Table::new(region);
         let mut failed = false;
         for _ in 0..pages {
-            let grown = grow_table(&mut table, &mut self.machine, &mut self.frames, |_| {
-                Slot::default()
-            });
+            let grown =
+                grow_table(&mut table, &mut self.machine, &mut self.frames, |_| Slot::default());
             failed |= grown.is_err();
             if failed {
                 break;
@@ -172,13 +189,14 @@ impl<M: Machine> Kernel<M> {
             slots_used: 0,
             threads: None,
             thread_count: 0,
-            mappings: None,
+            mappings: Tree::default(),
             mapped: 0,
             name: [0; 32],
             build: 0,
             base: 0,
         };
         let reference = self.tasks.insert(task).map_err(|_| NO_FRAMES)?;
+        self.enlist(Target::new(Kind::Task, reference));
         if failed {
             self.destroy(Target::new(Kind::Task, reference));
             return Err(NO_FRAMES);
@@ -199,7 +217,9 @@ impl<M: Machine> Kernel<M> {
         priority: u8,
     ) -> core::result::Result<Ref<Thread<M>>, ErrorCode> {
         self.room_for_timeouts()?;
-        Ok(create!(self, factory, threads, Thread<M>, 16, |header| Thread::new(priority, header)))
+        Ok(create!(self, factory, Thread, threads, Thread<M>, 16, |header| Thread::new(
+            priority, header
+        )))
     }
 
     fn create_thread_for(
@@ -235,7 +255,7 @@ impl<M: Machine> Kernel<M> {
         } else {
             (0, None)
         };
-        let made = create!(self, factory, gates, Gate<M>, 0, |header| Gate {
+        let made = create!(self, factory, Gate, gates, Gate<M>, 0, |header| Gate {
             label,
             target,
             waiting: WaitQueue::default(),
@@ -262,12 +282,44 @@ impl<M: Machine> Kernel<M> {
         };
         let header = Header::new(factory, charge);
         match self.memories.insert(Memory { header, frames, mappings: None, mapped: 0 }) {
-            Ok(reference) => Ok(reference),
+            Ok(reference) => {
+                self.enlist(Target::new(Kind::Memory, reference));
+                Ok(reference)
+            }
             Err(memory) => {
                 self.frames.give(memory.frames);
                 self.refund(factory, charge);
                 Err(NO_FRAMES)
             }
+        }
+    }
+
+    /// Makes the pages of a memory from `pages` on a memory of its own.
+    pub(super) fn split_memory(
+        &mut self,
+        reference: Ref<Memory>,
+        pages: u64,
+    ) -> core::result::Result<Target, ErrorCode> {
+        let gone = refuse(ErrorNumber::NotExistent, 0);
+        make_room(&mut self.memories, &mut self.machine, &mut self.frames)?;
+        let factory = self.memories.get(reference).ok_or(gone)?.header.factory;
+        let fixed = cost(Arena::<Memory>::OBJECT_BYTES);
+        self.charge(factory, fixed)?;
+        let memory = self.memories.get_mut(reference).ok_or(gone)?;
+        let frames = memory.frames.split(pages);
+        // What was charged for the pages goes with them (the boot archive's
+        // were never charged).
+        let moved = frames.bytes().min(memory.header.charge.saturating_sub(fixed));
+        memory.header.charge -= moved;
+        let header = Header::new(factory, fixed + moved);
+        match self.memories.insert(Memory { header, frames, mappings: None, mapped: 0 }) {
+            Ok(made) => {
+                let target = Target::new(Kind::Memory, made);
+                self.enlist(target);
+                Ok(target)
+            }
+            // There was room a moment ago.
+            Err(_) => Err(NO_FRAMES),
         }
     }
 
@@ -281,14 +333,15 @@ impl<M: Machine> Kernel<M> {
         let whole = self.item_of(request, 0, Kind::IoPort, Rights::W)?;
         let inval = |argument| refuse(ErrorNumber::Inval, argument);
         let whole = self.ports.get(whole.target.reference()).ok_or(inval(ErrorCode::ITEM))?;
-        let (start, end) = (u64::from(whole.first), u64::from(whole.first) + u64::from(whole.count));
+        let (start, end) =
+            (u64::from(whole.first), u64::from(whole.first) + u64::from(whole.count));
         if first < start || first >= end {
             return Err(inval(3));
         }
         if count == 0 || count > end - first {
             return Err(inval(4));
         }
-        let made = create!(self, factory, ports, IoPort, 0, |header| IoPort {
+        let made = create!(self, factory, IoPort, ports, IoPort, 0, |header| IoPort {
             header,
             first: first as u16,
             count: count as u32,

@@ -16,20 +16,25 @@ impl<M: Machine> Kernel<M> {
         let gone = refuse(ErrorNumber::NotExistent, 0);
         match operation {
             gate::BIND => {
-                request.need(Rights::S)?;
+                self.need(request, Rights::S)?;
                 let label = self.word(request, 1)?;
                 let thread = self.item_of(request, 0, Kind::Thread, Rights::S)?;
                 if label & 3 != 0 {
                     return Err(refuse(ErrorNumber::Inval, 1));
                 }
+                let target = thread.target.reference();
+                if self.gates.get(reference).is_some_and(|gate| gate.target != Some(target)) {
+                    self.release_receiver(reference);
+                }
                 let gate = self.gates.get_mut(reference).ok_or(gone)?;
                 gate.label = label;
-                gate.target = Some(thread.target.reference());
+                gate.target = Some(target);
                 self.release_waiting(reference);
                 Ok(Answer::none().into())
             }
             gate::UNBIND => {
-                request.need(Rights::S)?;
+                self.need(request, Rights::S)?;
+                self.release_receiver(reference);
                 self.gates.get_mut(reference).ok_or(gone)?.target = None;
                 Ok(Answer::none().into())
             }

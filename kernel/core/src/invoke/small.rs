@@ -22,13 +22,28 @@ impl<M: Machine> Kernel<M> {
         let found = self.memories.get(reference).ok_or(gone)?;
         match operation {
             memory::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let words = [found.frames.bytes(), u64::from(found.mapped), 0, 0];
                 Ok(Answer::many(2, words).into())
             }
             memory::PHYS => {
-                request.need(Rights::PHYS)?;
+                self.need(request, Rights::PHYS)?;
                 Ok(Answer::one(found.frames.first_page() * PAGE).into())
+            }
+            memory::SPLIT => {
+                self.need(request, Rights::D)?;
+                let (offset, slot) = (self.word(request, 1)?, self.word(request, 2)?);
+                let (size, mapped) = (found.frames.bytes(), found.mapped);
+                if !offset.is_multiple_of(PAGE) || offset == 0 || offset >= size {
+                    return Err(refuse(ErrorNumber::Inval, 1));
+                }
+                let at = self.check_empty(request.task, slot, 2)?;
+                if mapped > 0 {
+                    return Err(refuse(ErrorNumber::Busy, 0));
+                }
+                let target = self.split_memory(reference, offset / PAGE)?;
+                self.install(at, target, request.rights, None);
+                Ok(Answer::none().into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }
@@ -39,13 +54,13 @@ impl<M: Machine> Kernel<M> {
         let reference: Ref<Notification<M>> = request.target.reference();
         match operation {
             notification::SIGNAL => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let bits = self.word(request, 1)?;
                 self.signal(reference, bits);
                 Ok(Answer::none().into())
             }
             notification::BIND => {
-                request.need(Rights::S)?;
+                self.need(request, Rights::S)?;
                 let thread: Option<Ref<Thread<M>>> = if request.tag.items() > 0 {
                     let item = self.item_of(request, 0, Kind::Thread, Rights::S)?;
                     Some(item.target.reference())
@@ -55,6 +70,9 @@ impl<M: Machine> Kernel<M> {
                 let taken = thread.and_then(|thread| self.threads.get(thread)?.notification);
                 if taken.is_some_and(|other| other != reference) {
                     return Err(refuse(ErrorNumber::Busy, postern_abi::ErrorCode::ITEM));
+                }
+                if self.notifications.get(reference).is_some_and(|it| it.bound != thread) {
+                    self.release_listener(reference);
                 }
                 let found = self.notifications.get_mut(reference).ok_or(gone)?;
                 let before = core::mem::replace(&mut found.bound, thread);
@@ -69,7 +87,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             notification::POLL => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let found = self.notifications.get_mut(reference).ok_or(gone)?;
                 Ok(Answer::one(core::mem::take(&mut found.bits)).into())
             }
@@ -82,7 +100,7 @@ impl<M: Machine> Kernel<M> {
         let gone = refuse(ErrorNumber::NotExistent, 0);
         match operation {
             irq::BIND => {
-                request.need(Rights::S)?;
+                self.need(request, Rights::S)?;
                 let bound = if request.tag.items() > 0 {
                     let bits = self.word(request, 1)?;
                     let item = self.item_of(request, 0, Kind::Notification, Rights::W)?;
@@ -100,7 +118,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             irq::ACK => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let irq = self.irqs.get_mut(line as usize).ok_or(gone)?;
                 if core::mem::take(&mut irq.pending) && irq.bound.is_some() {
                     self.machine.mask(line, false);
@@ -108,7 +126,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             irq::MASK => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let masked = self.word(request, 1)? != 0;
                 self.machine.mask(line, masked);
                 Ok(Answer::none().into())
@@ -120,6 +138,7 @@ impl<M: Machine> Kernel<M> {
     /// A device interrupt on `line`. A level-triggered line is masked by the
     /// machine until it is acknowledged.
     pub fn interrupt(&mut self, line: u32) {
+        self.stretch_begins();
         let Some(irq) = self.irqs.get_mut(line as usize) else { return };
         irq.pending = true;
         match irq.bound {
@@ -143,7 +162,7 @@ impl<M: Machine> Kernel<M> {
         match operation {
             io_port::IN | io_port::OUT => {
                 let writes = operation == io_port::OUT;
-                request.need(if writes { Rights::W } else { Rights::R })?;
+                self.need(request, if writes { Rights::W } else { Rights::R })?;
                 let (port, width) = (self.word(request, 1)?, self.word(request, 2)?);
                 if !matches!(width, 1 | 2 | 4) {
                     return Err(refuse(ErrorNumber::Inval, 2));
@@ -157,7 +176,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::one(u64::from(self.machine.port_in(port, width as u8))).into())
             }
             io_port::OUT_BYTES => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let (port, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
                 let port = check(port, 1)?;
                 if bytes > capacity(4) {
@@ -171,7 +190,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             io_port::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 Ok(Answer::many(2, [first, count, 0, 0]).into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
@@ -181,7 +200,7 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn invoke_scheduler(&mut self, request: &Request<M>, operation: u64) -> Result {
         match operation {
             scheduler::SET_PRIORITY => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let priority = self.word(request, 1)?;
                 let item = self.item_of(request, 0, Kind::Thread, Rights::W)?;
                 if priority > 255 {
@@ -203,11 +222,11 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             scheduler::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let now = self.machine.now();
                 self.account(now);
-                let words = [now, self.clock.idle, self.clock.switches, 0];
-                Ok(Answer::many(3, words).into())
+                let words = [now, self.clock.idle, self.clock.switches, self.clock.longest];
+                Ok(Answer::many(4, words).into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }
@@ -217,7 +236,7 @@ impl<M: Machine> Kernel<M> {
         if operation != log::WRITE {
             return Err(refuse(ErrorNumber::NoSys, 1));
         }
-        request.need(Rights::W)?;
+        self.need(request, Rights::W)?;
         let bytes = self.word(request, 1)?;
         if bytes > capacity(2) {
             return Err(refuse(ErrorNumber::Inval, 1));

@@ -7,16 +7,10 @@ use postern_arena::Ref;
 
 use super::{Answer, Reaction, Request, Result, refuse};
 use crate::Kernel;
-use crate::account::{NO_FRAMES, make_room};
-use crate::cap::tree::Links;
 use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::Machine;
-use crate::object::{Mapping, Memory, Task};
-use crate::work::Work;
-
-/// What a mapping record is charged, to the factory of its task. (The size
-/// does not depend on the machine.)
-pub(crate) const MAPPING_COST: u64 = 128;
+use crate::object::{Memory, Task};
+use crate::work::{Protection, Work};
 
 /// Most slots that one LIST describes.
 const LISTED: usize = 15;
@@ -26,19 +20,15 @@ impl<M: Machine> Kernel<M> {
         let reference: Ref<Task<M>> = request.target.reference();
         match operation {
             task::MAP => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.map(request, reference)
             }
             task::UNMAP => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let (at, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
                 check_range(at, bytes, 1, 2)?;
                 let end = at + bytes;
-                let cut = |mapping: &Mapping<M>| {
-                    let last = mapping.at + mapping.pages * PAGE;
-                    mapping.at < end && last > at && (mapping.at < at || last > end)
-                };
-                if self.find_mapping(reference, cut).is_some() {
+                if self.is_cut(reference, at, end) {
                     return Err(refuse(ErrorNumber::Inval, 1));
                 }
                 let work = Work::Unmap { task: reference, start: at, end, done: 0, error: None };
@@ -46,44 +36,95 @@ impl<M: Machine> Kernel<M> {
                 Ok(Reaction::Settled)
             }
             task::DERIVE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let (from, to) = (self.word(request, 1)?, self.word(request, 2)?);
                 let mask = Rights::from_bits_truncate(self.word(request, 3)? as u8);
                 let (target, rights) = self.lookup(reference, from, 1)?;
                 if target.kind == Kind::Reply {
                     return Err(refuse(ErrorNumber::WrongKind, 1));
                 }
+                self.check_derivable(target, 1)?;
                 let at = self.check_empty(reference, to, 2)?;
                 let parent = NodeId::slot(SlotId::new(reference.index(), from as u32));
                 self.install(at, target, rights & mask, Some(parent));
                 Ok(Answer::none().into())
             }
             task::DELEGATE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let to = self.word(request, 1)?;
                 let item = self.item(request, 0)?;
                 if item.target.kind == Kind::Reply {
                     return Err(refuse(ErrorNumber::WrongKind, ErrorCode::ITEM));
                 }
-                if reference != request.task && !item.rights.contains(Rights::GRANT) {
-                    return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
+                if reference != request.task {
+                    self.check_rights(item.rights, Rights::GRANT, ErrorCode::ITEM)?;
                 }
+                self.check_derivable(item.target, ErrorCode::ITEM)?;
                 let at = self.check_empty(reference, to, 1)?;
                 let parent = Some(NodeId::slot(item.slot));
                 self.install(at, item.target, item.rights & item.mask, parent);
                 Ok(Answer::none().into())
             }
             task::DELETE => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.delete_slot(request, reference)
             }
+            task::REVOKE => {
+                self.need(request, Rights::W)?;
+                let slot = self.word(request, 1)?;
+                let (target, _) = self.lookup(reference, slot, 1)?;
+                if target.kind == Kind::Reply {
+                    return Err(refuse(ErrorNumber::WrongKind, 1));
+                }
+                self.check_derivable(target, 1)?;
+                let at = SlotId::new(reference.index(), slot as u32);
+                self.begin_revoke(at, target);
+                self.start_work(request.thread, Work::Revoke { at, target });
+                Ok(Reaction::Settled)
+            }
+            task::MOVE => {
+                self.need(request, Rights::W)?;
+                let (from, to) = (self.word(request, 1)?, self.word(request, 2)?);
+                self.lookup(reference, from, 1)?;
+                let to = self.check_empty(reference, to, 2)?;
+                let from = SlotId::new(reference.index(), from as u32);
+                if self.is_revoking(from) {
+                    return Err(refuse(ErrorNumber::Busy, 1));
+                }
+                self.move_slot(from, to);
+                Ok(Answer::none().into())
+            }
+            task::PROTECT => {
+                self.need(request, Rights::W)?;
+                let (start, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
+                let rights = mapping_rights(self.word(request, 3)?, 3)?;
+                check_range(start, bytes, 1, 2)?;
+                let end = start + bytes;
+                if self.is_cut(reference, start, end) {
+                    return Err(refuse(ErrorNumber::Inval, 1));
+                }
+                self.start_work(
+                    request.thread,
+                    Work::Protect(Protection {
+                        task: reference,
+                        start,
+                        end,
+                        rights,
+                        at: start,
+                        inside: 0,
+                        done: 0,
+                        checking: true,
+                    }),
+                );
+                Ok(Reaction::Settled)
+            }
             task::LIST => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let from = self.word(request, 1)?;
                 self.list(request, reference, from)
             }
             task::SET_NAME => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let mut name = [0; 32];
                 for (index, chunk) in name.chunks_exact_mut(8).enumerate() {
                     chunk.copy_from_slice(&self.word(request, 1 + index)?.to_le_bytes());
@@ -95,7 +136,7 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             task::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let task = self.tasks.get(reference).ok_or(gone)?;
                 let words = [
@@ -118,18 +159,9 @@ impl<M: Machine> Kernel<M> {
         let (bytes, rights) = (self.word(request, 3)?, self.word(request, 4)?);
         let memory = self.item_of(request, 0, Kind::Memory, Rights::empty())?;
         check_range(at, bytes, 1, 3)?;
-        let rights = u8::try_from(rights)
-            .ok()
-            .and_then(Rights::from_bits)
-            .filter(|rights| {
-                (Rights::R | Rights::W | Rights::X).contains(*rights)
-                    && rights.contains(Rights::R)
-                    && !rights.contains(Rights::W | Rights::X)
-            })
-            .ok_or(refuse(ErrorNumber::Inval, 4))?;
-        if !memory.rights.contains(rights) {
-            return Err(refuse(ErrorNumber::Perm, ErrorCode::ITEM));
-        }
+        let rights = mapping_rights(rights, 4)?;
+        self.check_rights(memory.rights, rights, ErrorCode::ITEM)?;
+        self.check_derivable(memory.target, ErrorCode::ITEM)?;
         let memory_ref: Ref<Memory> = memory.target.reference();
         let gone = refuse(ErrorNumber::NotExistent, ErrorCode::ITEM);
         let size = self.memories.get(memory_ref).ok_or(gone)?.frames.bytes();
@@ -139,69 +171,12 @@ impl<M: Machine> Kernel<M> {
         if bytes > size - offset {
             return Err(refuse(ErrorNumber::Inval, 3));
         }
-        self.add_mapping(reference, memory_ref, memory.slot, at, offset, bytes, rights)
-            .map(|mapping| {
-                self.start_work(request.thread, Work::Map { mapping, done: 0 });
+        self.add_mapping(reference, memory_ref, memory.slot, at, offset, bytes, rights).map(
+            |mapping| {
+                self.start_work(request.thread, Work::Map { mapping });
                 Reaction::Settled
-            })
-    }
-
-    /// Makes the record of a mapping whose pages are still to be filled in.
-    #[expect(clippy::too_many_arguments, reason = "they are the fields of the record")]
-    pub(crate) fn add_mapping(
-        &mut self,
-        reference: Ref<Task<M>>,
-        memory_ref: Ref<Memory>,
-        slot: SlotId,
-        at: u64,
-        offset: u64,
-        bytes: u64,
-        rights: Rights,
-    ) -> core::result::Result<Ref<Mapping<M>>, ErrorCode> {
-        let overlaps = |mapping: &Mapping<M>| {
-            mapping.at < at + bytes && at < mapping.at + mapping.pages * PAGE
-        };
-        if self.find_mapping(reference, overlaps).is_some() {
-            return Err(refuse(ErrorNumber::Exists, 1));
-        }
-        let gone = refuse(ErrorNumber::NotExistent, 0);
-        make_room(&mut self.mappings, &mut self.machine, &mut self.frames)?;
-        let task = self.tasks.get(reference).ok_or(gone)?;
-        let (factory, of_task) = (task.header.factory, task.mappings);
-        let of_memory = self.memories.get(memory_ref).ok_or(gone)?.mappings;
-        self.charge(factory, MAPPING_COST)?;
-        let mapping = Mapping {
-            links: Links::default(),
-            task: reference,
-            memory: memory_ref,
-            at,
-            pages: bytes / PAGE,
-            first: offset / PAGE,
-            rights,
-            of_memory: (of_memory, None),
-            of_task: (of_task, None),
-        };
-        let Ok(made) = self.mappings.insert(mapping) else {
-            self.refund(factory, MAPPING_COST);
-            return Err(NO_FRAMES);
-        };
-        let index = made.index();
-        if let Some(next) = of_memory.and_then(|next| self.mappings.nth_mut(next)) {
-            next.of_memory.1 = Some(index);
-        }
-        if let Some(next) = of_task.and_then(|next| self.mappings.nth_mut(next)) {
-            next.of_task.1 = Some(index);
-        }
-        if let Some(memory) = self.memories.get_mut(memory_ref) {
-            memory.mappings = Some(index);
-            memory.mapped += 1;
-        }
-        if let Some(task) = self.tasks.get_mut(reference) {
-            task.mappings = Some(index);
-            task.mapped += bytes;
-        }
-        self.adopt_mapping(slot, index);
-        Ok(made)
+            },
+        )
     }
 
     fn delete_slot(&mut self, request: &Request<M>, reference: Ref<Task<M>>) -> Result {
@@ -227,10 +202,11 @@ impl<M: Machine> Kernel<M> {
             }
         };
         let destroys = whole || self.header(target).is_some_and(|h| h.capabilities == 1);
+        if !whole && self.is_revoking(at) {
+            return Err(refuse(ErrorNumber::Busy, 1));
+        }
         if whole {
-            if !rights.contains(Rights::D) {
-                return Err(refuse(ErrorNumber::Perm, 1));
-            }
+            self.check_rights(rights, Rights::D, 1)?;
             self.destroy(target);
         }
         // Without D only this capability goes; the object with its last one.
@@ -294,9 +270,10 @@ impl<M: Machine> Kernel<M> {
                 .ports
                 .get(target.reference())
                 .map_or((0, 0), |ports| (u64::from(ports.first), u64::from(ports.count))),
-            Kind::Thread => self.threads.get(target.reference()).map_or((0, 0), |thread| {
-                (u64::from(thread.priority), thread.info_state() as u64)
-            }),
+            Kind::Thread => self
+                .threads
+                .get(target.reference())
+                .map_or((0, 0), |thread| (u64::from(thread.priority), thread.info_state() as u64)),
             Kind::Irq | Kind::Scheduler => (u64::from(target.index), 0),
             _ => (0, 0),
         }
@@ -305,6 +282,19 @@ impl<M: Machine> Kernel<M> {
 
 fn describe(slot: &Slot, number: u64, target: Target) -> u64 {
     number | (target.kind as u64) << 32 | u64::from(slot.rights().bits()) << 40
+}
+
+/// Rights that a mapping can have: R, and W or X or neither.
+fn mapping_rights(word: u64, argument: u8) -> core::result::Result<Rights, ErrorCode> {
+    u8::try_from(word)
+        .ok()
+        .and_then(Rights::from_bits)
+        .filter(|rights| {
+            (Rights::R | Rights::W | Rights::X).contains(*rights)
+                && rights.contains(Rights::R)
+                && !rights.contains(Rights::W | Rights::X)
+        })
+        .ok_or(refuse(ErrorNumber::Inval, argument))
 }
 
 fn check_range(

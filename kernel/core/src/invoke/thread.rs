@@ -10,7 +10,7 @@ use crate::Kernel;
 use crate::account::{Charged, NO_FRAMES, QUOTA};
 use crate::machine::{Form, Machine};
 use crate::object::thread::{Queue, State};
-use crate::object::{Task, Thread};
+use crate::object::{Gate, Task, Thread};
 
 /// Where the UTCB of the thread with this arena index is, in its task.
 pub(crate) const fn utcb_address(index: u32) -> u64 {
@@ -22,24 +22,24 @@ impl<M: Machine> Kernel<M> {
         let reference: Ref<Thread<M>> = request.target.reference();
         match operation {
             thread::BIND => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let task = self.item_of(request, 0, Kind::Task, Rights::W)?;
                 let at = self.bind_thread(reference, task.target.reference())?;
                 Ok(Answer::one(at).into())
             }
             thread::START => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let words = [1, 2, 3, 4].map(|index| self.word(request, index));
                 let [rip, rsp, rdi, rsi] = words;
                 self.start_thread(reference, rip?, rsp?, rdi?, rsi?)?;
                 Ok(Answer::none().into())
             }
             thread::STOP => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.stop_thread(reference, request.thread == reference)
             }
             thread::RESUME => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let thread = self.threads.get(reference).ok_or(gone)?;
                 if thread.state != State::Stopped {
@@ -49,25 +49,36 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             thread::CANCEL => {
-                request.need(Rights::W)?;
+                self.need(request, Rights::W)?;
                 self.cancel(reference);
                 Ok(Answer::none().into())
             }
             thread::SET_EXIT_GATE => {
-                request.need(Rights::W)?;
-                let gate = if request.tag.items() > 0 {
-                    let item = self.item_of(request, 0, Kind::Gate, Rights::empty())?;
-                    Some(item.target.reference())
-                } else {
-                    None
-                };
+                self.need(request, Rights::W)?;
+                let gate = self.gate_item(request)?;
                 if let Some(thread) = self.threads.get_mut(reference) {
                     thread.exit_gate = gate;
                 }
                 Ok(Answer::none().into())
             }
+            thread::SET_FAULT_GATE => {
+                self.need(request, Rights::W)?;
+                let gate = self.gate_item(request)?;
+                if let Some(thread) = self.threads.get_mut(reference) {
+                    thread.fault_gate = gate;
+                }
+                Ok(Answer::none().into())
+            }
+            thread::GET_REGISTERS => {
+                self.need(request, Rights::R)?;
+                self.get_registers(request, reference)
+            }
+            thread::SET_REGISTERS => {
+                self.need(request, Rights::W)?;
+                self.set_registers(request, reference)
+            }
             thread::INFO => {
-                request.need(Rights::R)?;
+                self.need(request, Rights::R)?;
                 let now = self.machine.now();
                 self.account(now);
                 let gone = refuse(ErrorNumber::NotExistent, 0);
@@ -83,6 +94,18 @@ impl<M: Machine> Kernel<M> {
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }
+    }
+
+    /// The gate in item 0, if there is an item.
+    fn gate_item(
+        &self,
+        request: &Request<M>,
+    ) -> core::result::Result<Option<Ref<Gate<M>>>, postern_abi::ErrorCode> {
+        if request.tag.items() == 0 {
+            return Ok(None);
+        }
+        let item = self.item_of(request, 0, Kind::Gate, Rights::empty())?;
+        Ok(Some(item.target.reference()))
     }
 
     /// Gives a new thread a home and a UTCB; returns the UTCB's address.
@@ -176,6 +199,8 @@ impl<M: Machine> Kernel<M> {
             State::New | State::Exited | State::Faulted => {
                 return Err(refuse(ErrorNumber::Inval, 0));
             }
+            // It does not run, and its handler decides whether it will.
+            _ if thread.fault.is_some() => return Err(refuse(ErrorNumber::Busy, 0)),
             State::Stopped => return Ok(Answer::none().into()),
             _ => {}
         }
@@ -197,6 +222,7 @@ impl<M: Machine> Thread<M> {
     /// The state as INFO tells it.
     pub(crate) fn info_state(&self) -> ThreadState {
         match self.state {
+            State::Sending | State::Calling if self.fault.is_some() => ThreadState::Faulting,
             State::New => ThreadState::New,
             State::Ready => ThreadState::Ready,
             State::Sending => ThreadState::Sending,

@@ -33,8 +33,7 @@ impl<M: Machine> Kernel<M> {
         if self.threads.get(caller).is_some_and(|thread| thread.awaits(number)) {
             // Argument 1 tells "dropped" from "died" (0).
             let argument = u8::from(reason == AbortReason::Dropped);
-            let error =
-                ErrorCode { number: ErrorNumber::Aborted, phase: Phase::Receive, argument };
+            let error = ErrorCode { number: ErrorNumber::Aborted, phase: Phase::Receive, argument };
             self.interrupt_ipc(caller, error);
         }
     }
@@ -64,8 +63,7 @@ impl<M: Machine> Kernel<M> {
     /// A caller stops waiting: who was to answer it runs at its own priority
     /// again, and its right to answer is void.
     pub(crate) fn forget_answerer(&mut self, caller: Ref<Thread<M>>) {
-        let Some(answerer) =
-            self.threads.get_mut(caller).and_then(|thread| thread.answerer.take())
+        let Some(answerer) = self.threads.get_mut(caller).and_then(|thread| thread.answerer.take())
         else {
             return;
         };
@@ -79,7 +77,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Answers: through the implicit right, or the saved one in slot `saved`.
-    /// The caller that got its answer is returned, to be made ready.
+    /// The caller that got its answer is returned, to be made ready; `None` if
+    /// it was a fault that was answered, which settles itself.
     pub(crate) fn answer(
         &mut self,
         thread: Ref<Thread<M>>,
@@ -87,7 +86,7 @@ impl<M: Machine> Kernel<M> {
         label: u64,
         tag: Tag,
         words: [u64; 4],
-    ) -> Result<Ref<Thread<M>>, ErrorCode> {
+    ) -> Result<Option<Ref<Thread<M>>>, ErrorCode> {
         if !tag.is_valid() {
             return Err(ErrorCode::send(ErrorNumber::Inval));
         }
@@ -108,6 +107,10 @@ impl<M: Machine> Kernel<M> {
             }
         };
         let waits = self.threads.get(caller.thread).is_some_and(|it| it.awaits(caller.number));
+        let faulted = self.threads.get(caller.thread).is_some_and(|it| it.fault.is_some());
+        if waits && faulted && tag.items() > 0 {
+            return Err(ErrorCode::send(ErrorNumber::Inval));
+        }
         if waits && tag.items() > 0 {
             // A mistake of the replier costs nothing; windows that do not fit
             // end the call for both.
@@ -124,6 +127,11 @@ impl<M: Machine> Kernel<M> {
         if !waits {
             return Err(ErrorCode::send(ErrorNumber::NotExistent));
         }
+        if self.threads.get(caller.thread).is_some_and(|waiting| waiting.fault.is_some()) {
+            self.detach(caller.thread);
+            self.fault_answered(caller.thread, tag, words);
+            return Ok(None);
+        }
         self.copy_words(thread, caller.thread, tag.words());
         self.detach(caller.thread);
         if let Some(waiting) = self.threads.get_mut(caller.thread) {
@@ -132,7 +140,7 @@ impl<M: Machine> Kernel<M> {
             waiting.succeed(Delivery::Reply as u64, label, tag, visible);
             waiting.answerer = None;
         }
-        Ok(caller.thread)
+        Ok(Some(caller.thread))
     }
 
     /// The right to answer that was just used is gone.
@@ -160,8 +168,7 @@ impl<M: Machine> Kernel<M> {
         let gone = ErrorCode::new(ErrorNumber::NotExistent, 1);
         let task = self.threads.get(thread).and_then(|thread| thread.task).ok_or(gone)?;
         let at = self.check_empty(task, slot, 1)?;
-        let caller =
-            self.take_caller(thread).ok_or(ErrorCode::new(ErrorNumber::NoCaller, 0))?;
+        let caller = self.take_caller(thread).ok_or(ErrorCode::new(ErrorNumber::NoCaller, 0))?;
         let mut target = Target::new(Kind::Reply, caller.thread);
         target.extra = caller.number;
         self.install(at, target, Rights::GRANT, None);
@@ -178,8 +185,9 @@ impl<M: Machine> Kernel<M> {
         words: [u64; 4],
     ) -> Outcome {
         let saved = saved.then(|| self.utcb_word(thread, utcb::REPLY_HANDLE));
-        let caller = self.answer(thread, saved, label, tag, words)?;
-        self.wake(caller);
+        if let Some(caller) = self.answer(thread, saved, label, tag, words)? {
+            self.wake(caller);
+        }
         Ok(Done::Plain)
     }
 }

@@ -42,10 +42,7 @@ impl<M: Machine> Kernel<M> {
             // A refusal of what the sender wrote is the sender's alone; one of
             // what the receiver declared is told to both.
             if error.number == ErrorNumber::MsgCut {
-                self.interrupt_ipc(
-                    receiver,
-                    ErrorCode { phase: Phase::Receive, ..error },
-                );
+                self.interrupt_ipc(receiver, ErrorCode { phase: Phase::Receive, ..error });
             }
             return Err(error);
         }
@@ -72,12 +69,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Copies message words past the fourth.
-    pub(super) fn copy_words(
-        &self,
-        from: Ref<Thread<M>>,
-        to: Ref<Thread<M>>,
-        words: usize,
-    ) {
+    pub(super) fn copy_words(&self, from: Ref<Thread<M>>, to: Ref<Thread<M>>, words: usize) {
         if words <= utcb::FIRST_WORD {
             return;
         }
@@ -116,9 +108,8 @@ impl<M: Machine> Kernel<M> {
             } else {
                 self.install(to, target, rights, Some(NodeId::slot(from)));
             }
-            let what = u64::from(to.slot())
-                | u64::from(rights.bits()) << 32
-                | (target.kind as u64) << 40;
+            let what =
+                u64::from(to.slot()) | u64::from(rights.bits()) << 32 | (target.kind as u64) << 40;
             self.set_utcb_word(receiver, utcb::RECEIVED + index, what);
         }
         Ok(())
@@ -135,16 +126,17 @@ impl<M: Machine> Kernel<M> {
         let (from_task, to_task) = (home(sender)?, home(receiver)?);
         let handle = self.utcb_word(sender, utcb::ITEMS + 2 * index);
         let word = self.utcb_word(sender, utcb::ITEMS + 2 * index + 1);
-        let (target, held) = self
-            .lookup(from_task, handle, 0)
-            .map_err(|error| item_error(error.number, index))?;
+        let (target, held) =
+            self.lookup(from_task, handle, 0).map_err(|error| item_error(error.number, index))?;
         let moved = word & utcb::ITEM_MOVE != 0;
         if target.kind == Kind::Reply && !moved {
             return Err(item_error(ErrorNumber::Inval, index));
         }
-        if from_task != to_task && target.kind != Kind::Reply && !held.contains(Rights::GRANT) {
-            return Err(item_error(ErrorNumber::Perm, index));
+        if from_task != to_task && target.kind != Kind::Reply {
+            self.check_rights(held, Rights::GRANT, 0)
+                .map_err(|error| item_error(error.number, index))?;
         }
+        self.check_derivable(target, 0).map_err(|error| item_error(error.number, index))?;
         let mask = Rights::from_bits_truncate(word as u8);
         // A moved capability is the same one: it keeps its place in the tree,
         // so its rights stay what they are unless all are asked for.

@@ -11,7 +11,7 @@ use super::send::{Done, Outcome, Outgoing};
 use crate::Kernel;
 use crate::machine::Machine;
 use crate::object::thread::{Expects, Queue, Source, State};
-use crate::object::{Notification, Thread};
+use crate::object::{Gate, Notification, Thread};
 
 impl<M: Machine> Kernel<M> {
     /// Waits for a message or notification.
@@ -49,19 +49,15 @@ impl<M: Machine> Kernel<M> {
         flags: IpcFlags,
         out: Outgoing,
     ) -> Outcome {
-        let saved = flags
-            .contains(IpcFlags::SAVED)
-            .then(|| self.utcb_word(thread, utcb::REPLY_HANDLE));
+        let saved =
+            flags.contains(IpcFlags::SAVED).then(|| self.utcb_word(thread, utcb::REPLY_HANDLE));
         let answered = match self.answer(thread, saved, out.handle, out.tag, out.words) {
-            Ok(caller) => Some(caller),
+            Ok(caller) => caller,
             // Nothing to answer, or a caller that has given up: a server that
             // says so just goes on to the next one.
             Err(error)
                 if flags.contains(IpcFlags::OPTIONAL)
-                    && matches!(
-                        error.number,
-                        ErrorNumber::NoCaller | ErrorNumber::NotExistent
-                    ) =>
+                    && matches!(error.number, ErrorNumber::NoCaller | ErrorNumber::NotExistent) =>
             {
                 None
             }
@@ -81,7 +77,16 @@ impl<M: Machine> Kernel<M> {
         let handle = self.utcb_word(thread, utcb::RECEIVE_SOURCE);
         let (target, _) = self.lookup(task, handle, 0).map_err(|_| gone)?;
         match target.kind {
-            Kind::Gate => Ok(Source::Gate(target.reference())),
+            Kind::Gate => {
+                // Whoever is not bound to it would wait for ever.
+                let gate = target.reference();
+                let bound = self.gates.get(gate).is_some_and(|it| it.target == Some(thread));
+                if bound {
+                    Ok(Source::Gate(gate))
+                } else {
+                    Err(ErrorCode::receive(ErrorNumber::Inval))
+                }
+            }
             Kind::Notification => {
                 let reference = target.reference();
                 let bound =
@@ -136,10 +141,8 @@ impl<M: Machine> Kernel<M> {
                         if let Some(receiver) = self.threads.get_mut(receiver)
                             && receiver.state == State::Ready
                         {
-                            receiver.fail(ErrorCode {
-                                phase: postern_abi::Phase::Receive,
-                                ..error
-                            });
+                            receiver
+                                .fail(ErrorCode { phase: postern_abi::Phase::Receive, ..error });
                         }
                         return true;
                     }
@@ -147,6 +150,34 @@ impl<M: Machine> Kernel<M> {
             }
         }
         false
+    }
+
+    /// A gate is about to lose its binding: who waits for messages through it
+    /// only is told, because none will come.
+    pub(crate) fn release_receiver(&mut self, gate: Ref<Gate<M>>) {
+        let target = self.gates.get(gate).and_then(|gate| gate.target);
+        self.end_closed(target, |source| matches!(source, Source::Gate(only) if *only == gate));
+    }
+
+    /// The same for a notification.
+    pub(crate) fn release_listener(&mut self, notification: Ref<Notification<M>>) {
+        let bound = self.notifications.get(notification).and_then(|found| found.bound);
+        self.end_closed(
+            bound,
+            |source| matches!(source, Source::Notification(only) if *only == notification),
+        );
+    }
+
+    fn end_closed(
+        &mut self,
+        thread: Option<Ref<Thread<M>>>,
+        is_source: impl Fn(&Source<M>) -> bool,
+    ) {
+        let Some(reference) = thread else { return };
+        let Some(thread) = self.threads.get(reference) else { return };
+        if thread.state == State::Receiving && is_source(&thread.source) {
+            self.interrupt_ipc(reference, ErrorCode::receive(ErrorNumber::NotExistent));
+        }
     }
 
     /// The sender that `receiver` is to serve next.
@@ -208,6 +239,8 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn cancel(&mut self, thread: Ref<Thread<M>>) {
         let Some(waiting) = self.threads.get(thread) else { return };
         match waiting.state {
+            // A fault is not an operation that can be called off.
+            _ if waiting.fault.is_some() => {}
             State::Sending => self.interrupt_ipc(thread, ErrorCode::send(ErrorNumber::Cancelled)),
             State::Receiving | State::Calling => {
                 self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::Cancelled));

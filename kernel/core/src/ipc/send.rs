@@ -75,7 +75,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Forwards a message to whatever is bound to its gate.
-    fn send_through(
+    pub(crate) fn send_through(
         &mut self,
         thread: Ref<Thread<M>>,
         mut message: Message<M>,
@@ -189,12 +189,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The kernel tells `gate` that a thread has ended, in that thread's name.
-    pub(crate) fn send_end(
-        &mut self,
-        thread: Ref<Thread<M>>,
-        gate: Ref<Gate<M>>,
-        words: [u64; 4],
-    ) {
+    pub(crate) fn send_end(&mut self, thread: Ref<Thread<M>>, gate: Ref<Gate<M>>, words: [u64; 4]) {
         let Some(found) = self.gates.get(gate) else { return };
         let mut message = Message {
             gate,

@@ -42,12 +42,18 @@ pub struct Frames {
 }
 
 impl Frames {
+    /// For the machine layer and the boot code only, on whom it rests that no
+    /// frame is named twice.
+    ///
     /// Frames that the allocator does not own: a device's memory, or what the
     /// bootloader filled. They are never handed out again.
     pub const fn device(first_page: u64, pages: u64) -> Self {
         Self { first: first_page, pages, device: true }
     }
 
+    /// For the machine layer only, on whom it rests that no frame is named
+    /// twice.
+    ///
     /// Frames whose token was given up when their number was written into a
     /// page table: for the machine layer, which reads it back there once.
     pub const fn recover(first_page: u64, pages: u64) -> Self {
@@ -64,6 +70,18 @@ impl Frames {
     #[must_use]
     pub const fn pages(&self) -> u64 {
         self.pages
+    }
+
+    /// Cuts the run in two: keeps the first `pages` pages and returns the rest.
+    ///
+    /// # Panics
+    /// If one part would be empty.
+    pub fn split(&mut self, pages: u64) -> Self {
+        assert!(pages > 0 && pages < self.pages, "a cut inside of the run");
+        let rest =
+            Self { first: self.first + pages, pages: self.pages - pages, device: self.device };
+        self.pages = pages;
+        rest
     }
 
     /// Bytes.

@@ -1,6 +1,7 @@
 //! Factories: the right to create objects, with a quota.
 
 use super::Header;
+use crate::cap::Target;
 
 /// A quota and what is charged to it. Sub-factories are charged to their
 /// parent in full when they are made (their [`Header`] says to whom), so quotas
@@ -17,13 +18,17 @@ pub struct Factory {
     /// Deleted, or no capability is left: refuses new charges, and goes when
     /// the last of its objects goes.
     pub closed: bool,
+    /// Everything made through it is being destroyed; refuses new charges.
+    pub emptying: bool,
+    /// First of the objects made through it.
+    pub objects: Option<Target>,
 }
 
 impl Factory {
     /// Charges `bytes`; `false` (and nothing charged) if the quota does not
     /// allow it.
     pub fn charge(&mut self, bytes: u64) -> bool {
-        let fits = !self.closed && bytes <= self.quota - self.used;
+        let fits = !self.closed && !self.emptying && bytes <= self.quota - self.used;
         if fits {
             self.used += bytes;
         }

@@ -7,6 +7,7 @@ use super::{Header, Task, Thread};
 use crate::cap::tree::Links;
 use crate::machine::Machine;
 use crate::mem::Frames;
+use crate::mem::tree::TreeLinks;
 
 /// Physical memory that can be mapped.
 #[derive(Debug)]
@@ -38,10 +39,17 @@ pub struct Mapping<M: Machine> {
     pub first: u64,
     /// R, W, X.
     pub rights: Rights,
+    /// Those of the capability that it was made with: more it never gets.
+    pub limit: Rights,
+    /// Pages, from the first on, that are in the page tables. Fewer than all
+    /// while the mapping is being made.
+    pub filled: u64,
+    /// It is being undone: whoever is still making it stops.
+    pub dying: bool,
     /// Next and previous mapping of the same memory.
     pub of_memory: (Option<u32>, Option<u32>),
-    /// Next and previous mapping in the same task.
-    pub of_task: (Option<u32>, Option<u32>),
+    /// Place among the mappings of the task, by address.
+    pub of_task: TreeLinks,
 }
 
 /// A word of signal bits.

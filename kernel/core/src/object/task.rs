@@ -5,6 +5,7 @@ use postern_arena::Table;
 use super::Header;
 use crate::cap::Slot;
 use crate::machine::Machine;
+use crate::mem::tree::Tree;
 
 /// An address space with a capability table. Threads and mappings hang on it
 /// by index, so that its end finds them.
@@ -23,8 +24,8 @@ pub struct Task<M: Machine> {
     pub threads: Option<u32>,
     /// Number of threads at home here.
     pub thread_count: u32,
-    /// First mapping in it.
-    pub mappings: Option<u32>,
+    /// Its mappings, by address.
+    pub mappings: Tree,
     /// Bytes mapped.
     pub mapped: u64,
     /// What crash reports call it, NUL-padded.

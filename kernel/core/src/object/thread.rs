@@ -7,7 +7,7 @@ use postern_abi::timeout::Timeout;
 use postern_arena::Ref;
 
 use super::{Gate, Header, Notification, Task};
-use crate::machine::{CARRY, Machine, UserState};
+use crate::machine::{CARRY, Fault, Machine, UserState};
 use crate::sched::{QueueLinks, WaitQueue};
 
 /// What a thread is doing.
@@ -141,6 +141,13 @@ pub struct Thread<M: Machine> {
     pub notification: Option<Ref<Notification<M>>>,
     /// Who is told of its end.
     pub exit_gate: Option<Ref<Gate<M>>>,
+    /// Who is told of its faults.
+    pub fault_gate: Option<Ref<Gate<M>>>,
+    /// The fault that it waits with for its handler: its registers are not to
+    /// be touched, for the system call that it waits in is none.
+    pub fault: Option<Fault>,
+    /// Refused system calls leave a record in its UTCB.
+    pub diagnose: bool,
     /// A long operation that it does before it returns to the user.
     pub work: Option<crate::work::Work<M>>,
     /// Nanoseconds of CPU time, those spent in servers on its behalf included.
@@ -206,6 +213,9 @@ impl<M: Machine> Thread<M> {
             timeout: None,
             notification: None,
             exit_gate: None,
+            fault_gate: None,
+            fault: None,
+            diagnose: false,
             work: None,
             time: 0,
             header,

@@ -9,11 +9,11 @@ use std::vec::Vec;
 
 use postern_abi::code::{Code, IpcFlags};
 use postern_abi::image::init;
-use proptest::strategy::ValueTree;
 use postern_abi::rights::Kind;
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
 use postern_abi::{PAGE, Rights, op, utcb};
+use proptest::strategy::ValueTree;
 
 use super::world::World;
 use crate::machine::Next;
@@ -33,6 +33,8 @@ enum Step {
     Resume { thread: u32 },
     Cancel { thread: u32 },
     ExitGate { thread: u32, gate: u32 },
+    FaultGate { thread: u32, gate: u32 },
+    SetRegisters { thread: u32 },
     Priority { thread: u32, priority: u64 },
     BindGate { gate: u32, thread: u32, label: u64 },
     Unbind { gate: u32 },
@@ -43,6 +45,11 @@ enum Step {
     Delete { slot: u32, whole: bool },
     Map { memory: u32, page: u64, offset: u64, pages: u64, rights: u8 },
     Unmap { page: u64, pages: u64 },
+    Revoke { slot: u32 },
+    Move { from: u32, to: u32 },
+    Protect { page: u64, pages: u64, rights: u8 },
+    Split { memory: u32, pages: u64, to: u32 },
+    Empty { factory: u32 },
     Send { slot: u32, call: bool, items: usize, item: u32, moved: bool, send: u8, receive: u8 },
     Receive { window: u32, timeout: u8, closed: bool, source: u32 },
     Reply { wait: bool, saved: bool, handle: u32, item: u32, items: usize },
@@ -70,6 +77,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => slot().prop_map(|thread| Step::Resume { thread }),
         1 => slot().prop_map(|thread| Step::Cancel { thread }),
         1 => (slot(), slot()).prop_map(|(thread, gate)| Step::ExitGate { thread, gate }),
+        3 => (slot(), slot()).prop_map(|(thread, gate)| Step::FaultGate { thread, gate }),
+        1 => slot().prop_map(|thread| Step::SetRegisters { thread }),
         1 => (slot(), 0u64..300).prop_map(|(thread, priority)| Step::Priority { thread, priority }),
         3 => (slot(), slot(), 0u64..64)
             .prop_map(|(gate, thread, label)| Step::BindGate { gate, thread, label }),
@@ -86,6 +95,13 @@ fn step() -> impl Strategy<Value = Step> {
             |(memory, page, offset, pages, rights)| Step::Map { memory, page, offset, pages, rights }
         ),
         1 => (0u64..8, 1u64..8).prop_map(|(page, pages)| Step::Unmap { page, pages }),
+        2 => slot().prop_map(|slot| Step::Revoke { slot }),
+        1 => (slot(), slot()).prop_map(|(from, to)| Step::Move { from, to }),
+        1 => (0u64..8, 1u64..8, 0u8..8)
+            .prop_map(|(page, pages, rights)| Step::Protect { page, pages, rights }),
+        1 => (slot(), 0u64..3, slot())
+            .prop_map(|(memory, pages, to)| Step::Split { memory, pages, to }),
+        1 => slot().prop_map(|factory| Step::Empty { factory }),
         8 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
             |(slot, call, items, item, moved, send, receive)| Step::Send {
                 slot, call, items, item, moved, send, receive
@@ -100,12 +116,20 @@ fn step() -> impl Strategy<Value = Step> {
         2 => slot().prop_map(|slot| Step::Save { slot }),
         1 => (0u64..3000).prop_map(|ns| Step::Sleep { ns }),
         1 => Just(Step::Exit),
-        1 => Just(Step::Fault),
+        4 => Just(Step::Fault),
         6 => Just(Step::Yield),
         2 => (0u64..4000).prop_map(|ns| Step::Time { ns }),
         2 => (0u64..0x20, prop::array::uniform6(prop_oneof![0u64..128, any::<u64>()]))
             .prop_map(|(code, args)| Step::Garbage { rax: 0x5000_0000 | code, args }),
     ]
+}
+
+/// Mapping rights from a small number: R and any of W and X.
+fn bits(rights: u8) -> u64 {
+    let mut bits = Rights::R;
+    bits.set(Rights::W, rights & 1 != 0);
+    bits.set(Rights::X, rights & 6 == 6);
+    u64::from(bits.bits())
 }
 
 fn timeout(choice: u8) -> Timeout {
@@ -151,6 +175,14 @@ fn apply(world: &mut World, step: &Step) {
         Step::ExitGate { thread, gate } => {
             world.operate(thread, &[op::thread::SET_EXIT_GATE], &[(gate, all)]);
         }
+        Step::FaultGate { thread, gate } => {
+            world.operate(thread, &[op::thread::SET_FAULT_GATE], &[(gate, all)]);
+        }
+        Step::SetRegisters { thread } => {
+            let mut words = [0x40_0000; 20];
+            words[0] = op::thread::SET_REGISTERS;
+            world.operate(thread, &words, &[]);
+        }
         Step::Priority { thread, priority } => {
             let words = [op::scheduler::SET_PRIORITY, priority];
             world.operate(init::SCHEDULER, &words, &[(thread, all)]);
@@ -181,13 +213,33 @@ fn apply(world: &mut World, step: &Step) {
         Step::Delete { .. } => {}
         Step::Map { memory, page, offset, pages, rights } => {
             let at = 0x1000_0000 + page * PAGE;
-            let rights = u64::from(rights & 1) | u64::from(rights & 2) << 1 | u64::from(rights & 4) << 4;
-            let words = [op::task::MAP, at, offset * PAGE, pages * PAGE, rights | 4];
+            let words = [op::task::MAP, at, offset * PAGE, pages * PAGE, bits(rights)];
             world.operate(task, &words, &[(memory, all)]);
         }
         Step::Unmap { page, pages } => {
             world.operate(task, &[op::task::UNMAP, 0x1000_0000 + page * PAGE, pages * PAGE], &[]);
         }
+        // The slots that everything else goes through stay where they are.
+        Step::Move { from, to } if from >= BASE => {
+            world.operate(task, &[op::task::MOVE, u64::from(from), u64::from(to)], &[]);
+        }
+        Step::Move { .. } => {}
+        Step::Protect { page, pages, rights } => {
+            let words = [op::task::PROTECT, 0x1000_0000 + page * PAGE, pages * PAGE, bits(rights)];
+            world.operate(task, &words, &[]);
+        }
+        Step::Split { memory, pages, to } => {
+            let words = [op::memory::SPLIT, pages * PAGE, u64::from(to)];
+            world.operate(memory, &words, &[]);
+        }
+        Step::Revoke { slot } => {
+            world.operate(task, &[op::task::REVOKE, u64::from(slot)], &[]);
+        }
+        // Emptying the root factory would end `init` and with it the test.
+        Step::Empty { factory } if factory >= BASE => {
+            world.operate(factory, &[op::factory::EMPTY], &[]);
+        }
+        Step::Empty { .. } => {}
         Step::Send { slot, call, items, item, moved, send, receive } => {
             for index in 0..items {
                 world.poke(utcb::ITEMS + 2 * index, u64::from(item) + index as u64);
@@ -224,7 +276,8 @@ fn apply(world: &mut World, step: &Step) {
             world.call(Code::Sleep.plain(), [until, 0, 0, 0, 0, 0]);
         }
         // `init` itself goes on, so that there is always somebody to act.
-        Step::Exit | Step::Fault if world.current() == 0 => {}
+        Step::Exit if world.current() == 0 => {}
+        Step::Fault if world.current() == 0 => {}
         Step::Exit => {
             world.call(Code::Exit.plain(), [0; 6]);
         }
@@ -328,9 +381,12 @@ fn steps_reach_deep_states() {
                 break;
             }
             apply(&mut world, step);
-            calls += world.kernel.threads.refs().any(|thread| {
-                world.kernel.threads.get(thread).expect("live").caller.is_some()
-            }) as u32;
+            calls += world
+                .kernel
+                .threads
+                .refs()
+                .any(|thread| world.kernel.threads.get(thread).expect("live").caller.is_some())
+                as u32;
             tasks += (world.kernel.tasks.len() > 1) as u32;
         }
     }

@@ -59,7 +59,7 @@ impl World {
         let caller = self.kernel.current.expect("somebody runs");
         self.kernel.syscall(rax, args);
         // Its long operations go on until they are done or another runs.
-        while self.kernel.next() == Next::Work {
+        while self.kernel.decide() == Next::Work {
             self.kernel.work();
         }
         (self.kernel.current == Some(caller)).then(|| self.result())

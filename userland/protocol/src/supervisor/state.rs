@@ -85,6 +85,7 @@ impl fmt::Display for ProgramState {
                 ThreadState::Stopped => "stopped",
                 ThreadState::Faulted => "crashed",
                 ThreadState::Exited => "exited",
+                ThreadState::Faulting => "waits for its fault handler",
             }),
             Self::Exited(101) => f.write_str("exited: panicked (code 101)"),
             Self::Exited(code) => write!(f, "exited with code {}", code as i64),

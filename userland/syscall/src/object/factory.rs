@@ -1,6 +1,6 @@
 //! Factory: the right to create objects on a quota.
 
-use abi::op::factory::{CREATE, INFO};
+use abi::op::factory::{CREATE, EMPTY, INFO};
 use abi::rights::Kind;
 use postern_abi as abi;
 
@@ -126,6 +126,16 @@ impl Factory {
         let arguments = [first.into(), count.into()];
         self.create(Kind::IoPort as u64, slot, &arguments, &[Item::all(from.0)])?;
         Ok(IoPort(slot))
+    }
+
+    /// Destroys everything that was made through this factory and its
+    /// sub-factories; the factory is empty afterwards. Does not return if the
+    /// caller itself was made through it. Needs D.
+    ///
+    /// # Errors
+    /// `Perm` without D.
+    pub fn empty(self) -> Result<()> {
+        operate(self.0, &[EMPTY], &[]).map(drop)
     }
 
     /// Quota and use. Needs R.

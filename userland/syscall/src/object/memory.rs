@@ -1,10 +1,10 @@
 //! Memory: physical memory that tasks can map ([`crate::Task::map`]).
 
-use abi::op::memory::{INFO, PHYS};
+use abi::op::memory::{INFO, PHYS, SPLIT};
 use postern_abi as abi;
 
 use crate::slot::handle;
-use crate::{Result, operate};
+use crate::{Result, Slot, operate};
 
 handle! {
     /// Physically contiguous memory. Mapping it needs R, W or X, as mapped.
@@ -28,6 +28,18 @@ impl Memory {
     pub fn info(self) -> Result<MemoryInfo> {
         let [bytes, mappings, ..] = operate(self.0, &[INFO], &[])?.words;
         Ok(MemoryInfo { bytes, mappings })
+    }
+
+    /// Cuts the memory, which must not be mapped, in two: from `offset` on it
+    /// becomes a memory of its own in the empty slot `rest`. Needs D.
+    ///
+    /// # Errors
+    /// `Perm` without D, `Inval` for an offset that is no page boundary inside
+    /// (1), `Exists` or `Inval` for the slot (2), `Busy` while it is mapped,
+    /// `NoMem`.
+    pub fn split(self, offset: u64, rest: Slot) -> Result<Self> {
+        operate(self.0, &[SPLIT, offset, rest.word()], &[])?;
+        Ok(Self::new(rest))
     }
 
     /// The physical address, for a device. Needs PHYS.

@@ -25,7 +25,7 @@ pub use memory::{Memory, MemoryInfo};
 pub use notification::Notification;
 pub use scheduler::{Scheduler, SchedulerInfo};
 pub use task::{ListedCapability, Task, TaskInfo};
-pub use thread::{Thread, ThreadInfo};
+pub use thread::{Registers, Thread, ThreadInfo};
 
 use abi::Tag;
 use abi::tag::protocol::KOBJECT;

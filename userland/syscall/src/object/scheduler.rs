@@ -20,6 +20,9 @@ pub struct SchedulerInfo {
     pub idle: u64,
     /// Number of thread switches.
     pub switches: u64,
+    /// Longest stretch in the kernel without letting interrupts in, in
+    /// nanoseconds; measured in checked builds only, else 0.
+    pub longest_stretch: u64,
 }
 
 impl Scheduler {
@@ -36,7 +39,7 @@ impl Scheduler {
     /// # Errors
     /// `Perm` without R.
     pub fn info(self) -> Result<SchedulerInfo> {
-        let [now, idle, switches, _] = operate(self.0, &[INFO], &[])?.words;
-        Ok(SchedulerInfo { now, idle, switches })
+        let [now, idle, switches, longest_stretch] = operate(self.0, &[INFO], &[])?.words;
+        Ok(SchedulerInfo { now, idle, switches, longest_stretch })
     }
 }

@@ -1,6 +1,8 @@
 //! Task: an address space and a capability table.
 
-use abi::op::task::{DELEGATE, DELETE, DERIVE, INFO, LIST, MAP, SET_NAME, UNMAP};
+use abi::op::task::{
+    DELEGATE, DELETE, DERIVE, INFO, LIST, MAP, MOVE, PROTECT, REVOKE, SET_NAME, UNMAP,
+};
 use abi::rights::Kind;
 use postern_abi as abi;
 
@@ -110,6 +112,39 @@ impl Task {
     /// `Perm`, `NotExistent`.
     pub fn destroy(self, slot: Slot) -> Result<()> {
         operate(self.0, &[DELETE, slot.word(), 1], &[]).map(drop)
+    }
+
+    /// Moves the capability in `from` of this task to its empty slot `to`; what
+    /// was derived from it stays derived from it. Needs W.
+    ///
+    /// # Errors
+    /// `Perm`, `NotExistent` (argument 1), `Exists` or `Inval` (argument 2),
+    /// `Busy` while it is being revoked.
+    pub fn move_slot(self, from: Slot, to: Slot) -> Result<()> {
+        operate(self.0, &[MOVE, from.word(), to.word()], &[]).map(drop)
+    }
+
+    /// Changes the rights (R, W, X) of the whole mappings that lie in `bytes`
+    /// from `address` on; how many bytes that were. Needs W.
+    ///
+    /// # Errors
+    /// `Perm` (argument 3) if the capability that one of them was made with
+    /// lacks a right, `Inval` for a range that cuts a mapping (1) or rights
+    /// that no mapping can have (3), `Busy` while one of them is being made.
+    pub fn protect(self, address: u64, bytes: u64, rights: Rights) -> Result<u64> {
+        let words = [PROTECT, address, bytes, rights.bits().into()];
+        Ok(operate(self.0, &words, &[])?.words[0])
+    }
+
+    /// Takes back everything that was derived from the capability in `slot` of
+    /// this task, in every task, mappings included; the capability itself
+    /// stays. Needs W.
+    ///
+    /// # Errors
+    /// `Perm`, `NotExistent`, `Busy` while another revocation of the same
+    /// object is under way, `WrongKind` for a right to answer.
+    pub fn revoke(self, slot: Slot) -> Result<()> {
+        operate(self.0, &[REVOKE, slot.word()], &[]).map(drop)
     }
 
     /// Describes used slots from `first` on in `list`; how many there were, at

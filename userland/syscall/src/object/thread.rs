@@ -1,6 +1,9 @@
 //! Thread: a scheduling state and an activation.
 
-use abi::op::thread::{BIND, CANCEL, INFO, RESUME, SET_EXIT_GATE, START, STOP, ThreadState};
+use abi::op::thread::{
+    BIND, CANCEL, GET_REGISTERS, INFO, RESUME, SET_EXIT_GATE, SET_FAULT_GATE, SET_REGISTERS, START,
+    STOP, ThreadState,
+};
 use postern_abi as abi;
 
 use crate::slot::handle;
@@ -26,6 +29,35 @@ pub struct ThreadInfo {
     pub reason: u64,
     /// The last faulting address or exit code.
     pub detail: u64,
+}
+
+/// Registers of a thread that does not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Registers {
+    /// Instruction pointer.
+    pub rip: u64,
+    /// Stack pointer.
+    pub rsp: u64,
+    /// Flags; those that are not the user's are ignored when they are set.
+    pub rflags: u64,
+    /// rax rbx rcx rdx rsi rdi rbp r8-r15, in this order.
+    pub general: [u64; 15],
+    /// FS base.
+    pub fs_base: u64,
+}
+
+impl Registers {
+    /// Number of words.
+    const WORDS: usize = 19;
+
+    fn from_words(words: [u64; Self::WORDS]) -> Self {
+        let [rip, rsp, rflags, general @ .., fs_base] = words;
+        Self { rip, rsp, rflags, general, fs_base }
+    }
+
+    fn words(&self) -> impl Iterator<Item = u64> {
+        [self.rip, self.rsp, self.rflags].into_iter().chain(self.general).chain([self.fs_base])
+    }
 }
 
 impl Thread {
@@ -73,6 +105,48 @@ impl Thread {
             Some(gate) => operate(self.0, &[SET_EXIT_GATE], &[Item::all(gate.0)]).map(drop),
             None => operate(self.0, &[SET_EXIT_GATE], &[]).map(drop),
         }
+    }
+
+    /// Says which gate is told of the thread's faults; `None`: a fault ends it.
+    /// The message is a call with protocol FAULT, see [`abi::op::fault`].
+    /// Needs W.
+    ///
+    /// # Errors
+    /// `Perm` without W, `Inval` (item 0) if it is not a gate.
+    pub fn set_fault_gate(self, gate: Option<Gate>) -> Result<()> {
+        match gate {
+            Some(gate) => operate(self.0, &[SET_FAULT_GATE], &[Item::all(gate.0)]).map(drop),
+            None => operate(self.0, &[SET_FAULT_GATE], &[]).map(drop),
+        }
+    }
+
+    /// Registers of a thread that is stopped, new, or waits for its fault
+    /// handler. Needs R.
+    ///
+    /// # Errors
+    /// `Perm` without R, `Busy` for any other thread.
+    pub fn registers(self) -> Result<Registers> {
+        let first = operate(self.0, &[GET_REGISTERS], &[])?.words;
+        let word = |index: usize| match first.get(index) {
+            Some(word) => *word,
+            None => utcb::word(index),
+        };
+        Ok(Registers::from_words(core::array::from_fn(word)))
+    }
+
+    /// Sets the registers of a thread that is stopped, new, or waits for its
+    /// fault handler. Needs W.
+    ///
+    /// # Errors
+    /// `Perm` without W, `Busy` for any other thread, `Inval` for an
+    /// instruction pointer (1), stack pointer (2) or FS base (19) that no user
+    /// register may hold.
+    pub fn set_registers(self, registers: &Registers) -> Result<()> {
+        let mut words = [SET_REGISTERS; 1 + Registers::WORDS];
+        for (word, value) in words[1..].iter_mut().zip(registers.words()) {
+            *word = value;
+        }
+        operate(self.0, &words, &[]).map(drop)
     }
 
     /// State and figures. Needs R.

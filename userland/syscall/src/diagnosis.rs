@@ -1,0 +1,100 @@
+//! Why was I refused? With the switch on, the kernel leaves a record of every
+//! refused system call in the UTCB; here it becomes a sentence.
+
+use core::fmt;
+
+use abi::rights::Kind;
+use abi::utcb::{
+    DIAGNOSIS_CALL, DIAGNOSIS_ERROR, DIAGNOSIS_OBJECT, DIAGNOSIS_OPERATION, DIAGNOSIS_SLOT,
+};
+use abi::{Code, ErrorCode, Rights, op};
+use postern_abi as abi;
+
+use crate::{Slot, utcb};
+
+/// A refused system call of this thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// What it returned.
+    pub error: ErrorCode,
+    /// Which system call it was, if this ABI knows it.
+    pub call: Option<Code>,
+    /// The slot at fault: that of the capability called, or of the item.
+    pub slot: Slot,
+    /// Kind of the object in it; `None` if it is empty.
+    pub kind: Option<Kind>,
+    /// Rights of the capability in it.
+    pub held: Rights,
+    /// Rights that it lacks.
+    pub missing: Rights,
+    /// Id of the object: equal ids are the same object of that kind.
+    pub object: u64,
+    /// Word 0 of the message: the operation, if it was one ([`op`]).
+    pub operation: u64,
+}
+
+/// Turns the records on or off for the calling thread. They cost nothing while
+/// nothing is refused.
+pub fn enable(on: bool) {
+    // The kernel knows the code and takes 0 and 1.
+    let _known = crate::control::diagnose(on);
+    clear();
+}
+
+/// Forgets the last refusal, so that [`last`] tells only of a newer one.
+pub fn clear() {
+    utcb::write(DIAGNOSIS_ERROR, 0);
+}
+
+/// The last refusal since the switch was turned on or [`clear`] was called.
+#[must_use]
+pub fn last() -> Option<Refusal> {
+    let error = ErrorCode::decode(utcb::word(DIAGNOSIS_ERROR))?;
+    let slot = utcb::word(DIAGNOSIS_SLOT);
+    Some(Refusal {
+        error,
+        call: Code::decode(utcb::word(DIAGNOSIS_CALL)).map(|(code, _)| code),
+        slot: Slot::new(slot as u32),
+        kind: Kind::decode(slot >> 32 & 0xff),
+        held: Rights::from_bits_truncate((slot >> 40) as u8),
+        missing: Rights::from_bits_truncate((slot >> 48) as u8),
+        object: utcb::word(DIAGNOSIS_OBJECT),
+        operation: utcb::word(DIAGNOSIS_OPERATION),
+    })
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.call {
+            Some(Code::Call | Code::Send) if op::is_known(self.operation) => {
+                write!(f, "`{}`", op::name(self.operation))?;
+            }
+            Some(code) => write!(f, "{code:?}")?,
+            None => write!(f, "an unknown system call")?,
+        }
+        write!(f, " was refused: {}; slot {} ", self.error, self.slot.word())?;
+        match self.kind {
+            None => write!(f, "is empty")?,
+            Some(kind) => {
+                write!(f, "holds a {} #{} with rights ", kind.name(), self.object & 0xffff_ffff)?;
+                rights(f, self.held)?;
+            }
+        }
+        if !self.missing.is_empty() {
+            write!(f, ", missing ")?;
+            rights(f, self.missing)?;
+        }
+        Ok(())
+    }
+}
+
+/// Rights as the letters and names that the documentation uses.
+fn rights(f: &mut fmt::Formatter<'_>, rights: Rights) -> fmt::Result {
+    if rights.is_empty() {
+        return f.write_str("none");
+    }
+    for (index, (name, _)) in rights.iter_names().enumerate() {
+        write!(f, "{}{name}", if index > 0 { " " } else { "" })?;
+    }
+    Ok(())
+}
