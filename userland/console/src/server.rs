@@ -56,8 +56,7 @@ impl Terminal {
         self.uart.set_empty_interrupt(!self.output.is_empty())?;
         while self.output.len() < OUTPUT_FULL / 2 {
             let Some(writer) = self.writers.pop_front() else { break };
-            // A client that is gone needs no answer.
-            let _ = writer.send(Ok(()));
+            writer.send(Ok(()));
         }
         Ok(())
     }
@@ -84,7 +83,7 @@ impl Terminal {
             let Some(reader) = self.readers.pop_front() else { break };
             let count = self.input.len().min(reader.limit);
             let bytes = self.input(count);
-            if reader.answer.send(Ok(bytes)).is_ok() {
+            if reader.answer.send(Ok(bytes)) {
                 self.input.drain(..count);
             }
         }
@@ -119,44 +118,47 @@ impl Terminal {
     }
 }
 
-// A client that is gone needs no answer: what `send` says is dropped.
 impl Console for Terminal {
     fn write(&mut self, bytes: &[u8], answer: Answer<(), Error>) {
-        let _ = if bytes.len() > MAX_BYTES {
-            answer.send(Err(Error::BadRequest))
+        if bytes.len() > MAX_BYTES {
+            answer.send(Err(Error::BadRequest));
         } else if self.take_output(bytes).is_err() {
-            answer.send(Err(Error::Device))
+            answer.send(Err(Error::Device));
         } else if self.output.len() < OUTPUT_FULL {
-            answer.send(Ok(()))
+            answer.send(Ok(()));
         } else if self.writers.len() == WAITERS {
             // Without room to wait the client is told now: what it wrote is in
             // the queue.
-            answer.send(Err(Error::Busy))
+            answer.send(Err(Error::Busy));
         } else {
             match answer.keep() {
-                Ok(kept) => return self.writers.push_back(kept),
-                Err(answer) => answer.send(Err(Error::Busy)),
+                Ok(kept) => self.writers.push_back(kept),
+                Err(answer) => {
+                    answer.send(Err(Error::Busy));
+                }
             }
-        };
+        }
     }
 
     fn read(&mut self, limit: usize, answer: Answer<Bytes<MAX_BYTES>, Error>) {
         let limit = limit.min(MAX_BYTES);
-        let _ = if limit == 0 {
-            answer.send(Err(Error::BadRequest))
+        if limit == 0 {
+            answer.send(Err(Error::BadRequest));
         } else if !self.input.is_empty() {
             let count = self.input.len().min(limit);
             let bytes = self.input(count);
             self.input.drain(..count);
-            answer.send(Ok(bytes))
+            answer.send(Ok(bytes));
         } else if self.readers.len() == WAITERS {
-            answer.send(Err(Error::Busy))
+            answer.send(Err(Error::Busy));
         } else {
             match answer.keep() {
-                Ok(answer) => return self.readers.push_back(Reader { answer, limit }),
-                Err(answer) => answer.send(Err(Error::Busy)),
+                Ok(answer) => self.readers.push_back(Reader { answer, limit }),
+                Err(answer) => {
+                    answer.send(Err(Error::Busy));
+                }
             }
-        };
+        }
     }
 }
 

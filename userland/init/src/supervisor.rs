@@ -85,8 +85,7 @@ impl Init {
         report(entry.name, state);
         entry.end(state);
         for waiter in entry.waiters.drain(..) {
-            // A client that is gone needs no answer.
-            let _ = waiter.send(Ok(state));
+            waiter.send(Ok(state));
         }
         let (plan, name, restarts) = (entry.plan, entry.name, entry.restarts);
         if restarts < plan.restarts {
@@ -156,17 +155,23 @@ impl Supervisor for Init {
         Ok(())
     }
 
-    // A client that is gone needs no answer: what `send` says is dropped.
     fn wait(&mut self, id: u64, answer: Answer<ProgramState, Error>) {
-        let _ = match self.table.get(id) {
-            None => answer.send(Err(Error::NoSuchProgram)),
-            Some(entry) if entry.running.is_none() => answer.send(Ok(entry.info.state)),
-            Some(entry) if entry.waiters.len() == WAITERS => answer.send(Err(Error::Busy)),
-            Some(entry) => match answer.keep() {
-                Ok(kept) => return entry.waiters.push(kept),
-                Err(answer) => answer.send(Err(Error::Busy)),
-            },
+        let Some(entry) = self.table.get(id) else {
+            answer.send(Err(Error::NoSuchProgram));
+            return;
         };
+        if entry.running.is_none() {
+            answer.send(Ok(entry.info.state));
+        } else if entry.waiters.len() == WAITERS {
+            answer.send(Err(Error::Busy));
+        } else {
+            match answer.keep() {
+                Ok(kept) => entry.waiters.push(kept),
+                Err(answer) => {
+                    answer.send(Err(Error::Busy));
+                }
+            }
+        }
     }
 
     fn shutdown(&mut self, code: u64) -> Result<(), Error> {

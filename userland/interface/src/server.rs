@@ -218,14 +218,12 @@ pub struct Answer<'a, T: Owning, E: ServerError = Infallible> {
 }
 
 impl<T: Owning, E: ServerError> Answer<'_, T, E> {
-    /// Answers now.
-    ///
-    /// # Errors
-    /// The client is gone, or has stopped waiting. Most servers need not care.
-    pub fn send(mut self, result: Result<T, E>) -> Result<(), ErrorCode> {
-        let Some(out) = self.out.take() else { return Ok(()) };
+    /// Answers now. Whether the client got it: it may be gone, or have stopped
+    /// waiting, and most servers need not care.
+    pub fn send(mut self, result: Result<T, E>) -> bool {
+        let Some(out) = self.out.take() else { return false };
         fill(out, result);
-        send(out, |words, items| transport::reply(self.protocol, words, items))
+        send(out, |words, items| transport::reply(self.protocol, words, items)).is_ok()
     }
 
     /// Keeps the right to answer, while other requests are served.
@@ -269,16 +267,15 @@ pub struct Kept<T: Owning, E: ServerError = Infallible> {
 }
 
 impl<T: Owning, E: ServerError> Kept<T, E> {
-    /// Answers the request.
-    ///
-    /// # Errors
-    /// The client is gone, or has stopped waiting.
-    pub fn send(self, result: Result<T, E>) -> Result<(), ErrorCode> {
+    /// Answers the request. Whether the client got it: it may be gone, or have
+    /// stopped waiting.
+    pub fn send(self, result: Result<T, E>) -> bool {
         let mut out = Out::new();
         fill(&mut out, result);
-        send(&mut out, |words, items| {
+        let reply = |words: &[u64], items: &[Slot]| {
             transport::reply_saved(self.slot, self.protocol, words, items)
-        })
+        };
+        send(&mut out, reply).is_ok()
     }
 }
 

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream as Tokens;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
+use crate::at;
 use crate::method::Method;
 use crate::trait_::Interface;
 
@@ -71,16 +72,18 @@ fn method(method: &Method, interface: &Interface<'_>) -> Tokens {
         method.values().map(|(_, ty)| quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::WORDS));
     let items =
         method.values().map(|(_, ty)| quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::ITEMS));
+    let here = at(root, name.span());
     let answer = quote_spanned!(result.span()=> <#result as #root::Wire<'_>>::WORDS);
     let given = quote_spanned!(result.span()=> <#result as #root::Wire<'_>>::ITEMS);
     let sizes = quote_spanned! {name.span()=>
-        const WORDS: usize = #root::wire::words(&[#(#words),*]);
-        const ITEMS: usize = #root::wire::items(&[#(#items),*]);
-        const ANSWER: usize = #root::wire::words(&[#answer]);
-        const GIVEN: usize = #root::wire::items(&[#given]);
+        const WORDS: usize = #here::wire::words(&[#(#words),*]);
+        const ITEMS: usize = #here::wire::items(&[#(#items),*]);
+        const ANSWER: usize = #here::wire::words(&[#answer]);
+        const GIVEN: usize = #here::wire::items(&[#given]);
     };
+    let there = at(root, result.span());
     let call = quote_spanned! {result.span()=>
-        #root::private::call::<WORDS, ITEMS, ANSWER, GIVEN, #result, #error>
+        #there::private::call::<WORDS, ITEMS, ANSWER, GIVEN, #result, #error>
     };
     quote! {
         #(#docs)*

@@ -13,7 +13,7 @@ mod trait_;
 mod wire;
 
 use proc_macro::TokenStream;
-use proc_macro2::TokenStream as Tokens;
+use proc_macro2::{Span, TokenStream as Tokens, TokenTree};
 use quote::quote;
 use syn::parse_macro_input;
 
@@ -25,6 +25,16 @@ fn own() -> Tokens {
 /// ... or in the runtime, so that programs depend on nothing else.
 fn in_runtime() -> Tokens {
     quote!(::postern_runtime::interface)
+}
+
+/// The same path, as if it stood at `span`: so that what the compiler says is
+/// about that place.
+fn at(root: &Tokens, span: Span) -> Tokens {
+    let move_one = |mut token: TokenTree| {
+        token.set_span(span);
+        token
+    };
+    root.clone().into_iter().map(move_one).collect()
 }
 
 fn done(result: syn::Result<Tokens>) -> TokenStream {

@@ -111,6 +111,10 @@ impl Method {
                 return Err(Error::new_spanned(ty, "with an `Answer` nothing is returned"));
             }
         }
+        if matches!(method.result, Type::Reference(_)) {
+            let text = "a result is owned: `String`, `Vec<u8>`, `Text<N>` or `Bytes<N>`";
+            return Err(Error::new_spanned(&method.result, text));
+        }
         Ok(method)
     }
 
