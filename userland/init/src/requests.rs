@@ -1,13 +1,12 @@
 //! Answers those who ask the supervisor.
 
-use alloc::string::String;
-
+use postern_runtime::Name;
+use postern_runtime::interface::Text;
 use postern_runtime::protocol::supervisor::{
-    Error, LogLine, MemoryFigures, PROTOCOL, ProgramInfo, ProgramState, Request, described,
-    finished, listed, log_line, memory_figures, nothing, started,
+    CapabilityInfo, Error, LogLine, MemoryFigures, ProgramInfo, ProgramState, Supervisor,
+    SupervisorServer,
 };
-use postern_runtime::protocol::{Name, failure};
-use postern_runtime::server::{Answer, Request as Arrived, Server};
+use postern_runtime::server::{Answer, Reply, Request, Server};
 use postern_runtime::syscall::abi::op::thread::ThreadState;
 use postern_runtime::syscall::abi::tag::protocol::EXIT;
 
@@ -41,73 +40,85 @@ impl Init {
         }
         info
     }
+}
 
-    fn handle(&mut self, request: &Arrived) -> Result<Answer, Error> {
-        Ok(match Request::decode(&request.message)? {
-            Request::Next(0) => listed(&self.own_info()),
-            Request::Next(from) => {
-                listed(&self.table.next(from).ok_or(Error::NoSuchProgram)?.refresh())
-            }
-            Request::Memory => {
-                let info = self.boot.factory.info().map_err(|_| Error::BadRequest)?;
-                memory_figures(&MemoryFigures {
-                    total: info.machine_total,
-                    free: info.machine_free,
-                    quota: info.quota,
-                    charged: info.charged,
-                })
-            }
-            Request::Run(name, arguments) => {
-                let arguments = String::from_utf8(arguments.iter().collect());
-                let arguments = arguments.map_err(|_| Error::BadRequest)?;
-                started(self.run(name.as_str(), &arguments)?)
-            }
-            Request::Kill(id) => {
-                let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
-                if entry.running.is_none() {
-                    return Err(Error::NotRunning);
+impl Supervisor for Init {
+    fn next(&mut self, from: u64) -> Result<ProgramInfo, Error> {
+        if from == 0 {
+            return Ok(self.own_info());
+        }
+        Ok(self.table.next(from).ok_or(Error::NoSuchProgram)?.refresh())
+    }
+
+    fn memory(&mut self) -> Result<MemoryFigures, Error> {
+        let info = self.boot.factory.info().map_err(|_| Error::BadRequest)?;
+        Ok(MemoryFigures {
+            total: info.machine_total,
+            free: info.machine_free,
+            quota: info.quota,
+            charged: info.charged,
+        })
+    }
+
+    fn run(&mut self, name: &str, arguments: &str) -> Result<u64, Error> {
+        self.start_by_name(name, arguments)
+    }
+
+    fn kill(&mut self, id: u64) -> Result<(), Error> {
+        let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
+        if entry.running.is_none() {
+            return Err(Error::NotRunning);
+        }
+        self.ended(id, ProgramState::Killed);
+        Ok(())
+    }
+
+    fn wait(&mut self, id: u64, answer: Answer<ProgramState, Error>) {
+        let Some(entry) = self.table.get(id) else {
+            answer.send(Err(Error::NoSuchProgram));
+            return;
+        };
+        if entry.running.is_none() {
+            answer.send(Ok(entry.info.state));
+        } else if entry.waiters.len() == WAITERS {
+            answer.send(Err(Error::Busy));
+        } else {
+            match answer.keep() {
+                Ok(kept) => entry.waiters.push(kept),
+                Err(answer) => {
+                    answer.send(Err(Error::Busy));
                 }
-                self.ended(id, ProgramState::Killed);
-                nothing()
-            }
-            Request::Wait(id) => {
-                let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
-                if entry.running.is_some() {
-                    if entry.waiters.len() == WAITERS {
-                        return Err(Error::Busy);
-                    }
-                    entry.waiters.push(request.keep().map_err(|_| Error::Busy)?);
-                    return Ok(Answer::Later);
-                }
-                finished(entry.info.state)
-            }
-            Request::Shutdown(code) => {
-                note!(self.journal, "shutting down with code {code}");
-                power::off(self.boot.io_ports, code);
-                return Err(Error::NoPower);
-            }
-            Request::Capability(id, slot) => described(&inspect::capability(self, id, slot)?),
-            Request::Log(from) => {
-                let line = self.journal.line(from).ok_or(Error::NoMore)?;
-                log_line(&LogLine { number: line.number, time: line.time, text: &line.text })
             }
         }
-        .into())
+    }
+
+    fn shutdown(&mut self, code: u64) -> Result<(), Error> {
+        note!(self.journal, "shutting down with code {code}");
+        power::off(self.boot.io_ports, code);
+        Err(Error::NoPower)
+    }
+
+    fn capability(&mut self, id: u64, slot: u32) -> Result<CapabilityInfo, Error> {
+        inspect::capability(self, id, slot)
+    }
+
+    fn log_line(&mut self, from: u64) -> Result<LogLine, Error> {
+        let line = self.journal.line(from).ok_or(Error::NoMore)?;
+        Ok(LogLine { number: line.number, time: line.time, text: Text::new(&line.text) })
     }
 }
 
 impl Server for Init {
-    fn call(&mut self, request: &Arrived) -> Answer {
-        self.handle(request).unwrap_or_else(|error| failure(PROTOCOL, error).into())
+    fn call(&mut self, request: Request<'_>) -> Reply {
+        SupervisorServer::dispatch(self, request)
     }
 
-    fn message(&mut self, request: &Arrived) {
+    fn message(&mut self, request: Request<'_>) {
         // Only the kernel sends through exit gates, and only they have this
         // label: a program cannot report the death of another one.
-        let client = request.client();
-        if client & EXIT_LABEL != 0 && request.message.protocol() == EXIT {
-            let word = |index| request.message.word(index);
-            let state = ProgramState::ended(word(0), word(1), word(2));
+        let client = request.caller().label();
+        if client & EXIT_LABEL != 0 && request.protocol() == EXIT {
+            let state = ProgramState::ended(request.word(0), request.word(1), request.word(2));
             self.ended((client & !EXIT_LABEL) >> 2, state);
         }
     }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use postern_manifest::{Manifest, Object, Program, Start};
 use postern_runtime::protocol::Name;
-use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState, finished};
+use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState};
 use postern_runtime::syscall::abi::harness::{SYMBOL_CLOSE, SYMBOL_OPEN};
 use postern_runtime::syscall::abi::op::thread::ThreadState;
 use postern_runtime::syscall::{Capability, Thread};
@@ -49,7 +49,7 @@ impl Init {
     }
 
     /// Starts a program by name; its number.
-    pub fn run(&mut self, name: &str, arguments: &str) -> Result<u64, Error> {
+    pub fn start_by_name(&mut self, name: &str, arguments: &str) -> Result<u64, Error> {
         let program = self.manifest.find(name).ok_or(Error::NoSuchProgram)?;
         // Two servers of one name would take each other's clients, two
         // programs of the system each other's input.
@@ -181,8 +181,7 @@ impl Init {
         note!(self.journal, "{}", report(entry.name, state));
         entry.end(state);
         for waiter in entry.waiters.drain(..) {
-            // A client that is gone needs no answer.
-            let _ = waiter.answer(&finished(state));
+            waiter.send(Ok(state));
         }
         let (program, restarts) = (entry.program, entry.restarts);
         let arguments = core::mem::take(&mut entry.arguments);

@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 use postern_manifest::Program;
 use postern_runtime::program::Child;
 use postern_runtime::protocol::Name;
-use postern_runtime::protocol::supervisor::{ProgramInfo, ProgramState};
-use postern_runtime::server::KeptRequest;
+use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState};
+use postern_runtime::server::Kept;
 use postern_runtime::slots;
 use postern_runtime::syscall::{Capability, Gate, Slot};
 
@@ -51,7 +51,7 @@ pub struct Entry {
     /// How often it was started again already.
     pub restarts: u32,
     /// Who waits for its end.
-    pub waiters: Vec<KeptRequest>,
+    pub waiters: Vec<Kept<ProgramState, Error>>,
 }
 
 impl Entry {

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use postern_runtime::protocol::CallError;
-use postern_runtime::protocol::supervisor::{Error, Supervisor};
+use postern_runtime::protocol::supervisor::{Error, SupervisorClient};
 use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::{print, println, time};
 
@@ -17,7 +17,7 @@ struct Command {
     name: &'static str,
     usage: &'static str,
     about: &'static str,
-    run: fn(&str, Supervisor) -> Outcome,
+    run: fn(&str, SupervisorClient) -> Outcome,
 }
 
 const COMMANDS: &[Command] = &[
@@ -52,7 +52,7 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Executes one line.
-pub fn execute(line: &str, supervisor: Supervisor) {
+pub fn execute(line: &str, supervisor: SupervisorClient) {
     let line = line.trim();
     let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
     if name.is_empty() {
@@ -68,7 +68,7 @@ pub fn execute(line: &str, supervisor: Supervisor) {
     }
 }
 
-fn help(_: &str, _: Supervisor) -> Outcome {
+fn help(_: &str, _: SupervisorClient) -> Outcome {
     for command in COMMANDS {
         let what = alloc::format!("{} {}", command.name, command.usage);
         println!("{what:<24} {}", command.about);
@@ -76,7 +76,7 @@ fn help(_: &str, _: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn ps(_: &str, supervisor: Supervisor) -> Outcome {
+fn ps(_: &str, supervisor: SupervisorClient) -> Outcome {
     println!("{:>4} {:<16} {:>4} {:>12}  STATE", "ID", "NAME", "PRIO", "CPU");
     for program in supervisor.programs() {
         let program = program?;
@@ -89,7 +89,7 @@ fn ps(_: &str, supervisor: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn mem(_: &str, supervisor: Supervisor) -> Outcome {
+fn mem(_: &str, supervisor: SupervisorClient) -> Outcome {
     println!("{:>4} {:<16} {:>12} {:>12}", "ID", "NAME", "USED", "QUOTA");
     for program in supervisor.programs() {
         let program = program?;
@@ -108,17 +108,17 @@ fn mem(_: &str, supervisor: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn echo(text: &str, _: Supervisor) -> Outcome {
+fn echo(text: &str, _: SupervisorClient) -> Outcome {
     println!("{text}");
     Ok(())
 }
 
-fn uptime(_: &str, _: Supervisor) -> Outcome {
+fn uptime(_: &str, _: SupervisorClient) -> Outcome {
     println!("up {}", Time(time::now()));
     Ok(())
 }
 
-fn run(line: &str, supervisor: Supervisor) -> Outcome {
+fn run(line: &str, supervisor: SupervisorClient) -> Outcome {
     let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
     if name.is_empty() {
         println!("run: which program?");
@@ -130,7 +130,7 @@ fn run(line: &str, supervisor: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn start(line: &str, supervisor: Supervisor) -> Outcome {
+fn start(line: &str, supervisor: SupervisorClient) -> Outcome {
     let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
     if name.is_empty() {
         println!("start: which program?");
@@ -141,7 +141,7 @@ fn start(line: &str, supervisor: Supervisor) -> Outcome {
     Ok(())
 }
 
-fn kill(program: &str, supervisor: Supervisor) -> Outcome {
+fn kill(program: &str, supervisor: SupervisorClient) -> Outcome {
     match find(program, supervisor)? {
         Some(id) => supervisor.kill(id),
         None => Ok(()),
@@ -150,7 +150,7 @@ fn kill(program: &str, supervisor: Supervisor) -> Outcome {
 
 /// The number of the running program with this name or number; says so if
 /// there is none, or more than one.
-fn find(program: &str, supervisor: Supervisor) -> Result<Option<u64>, CallError<Error>> {
+fn find(program: &str, supervisor: SupervisorClient) -> Result<Option<u64>, CallError<Error>> {
     if let Ok(id) = program.parse() {
         return Ok(Some(id));
     }
@@ -170,7 +170,7 @@ fn find(program: &str, supervisor: Supervisor) -> Result<Option<u64>, CallError<
     Ok(None)
 }
 
-fn caps(program: &str, supervisor: Supervisor) -> Outcome {
+fn caps(program: &str, supervisor: SupervisorClient) -> Outcome {
     let Some(id) = find(program, supervisor)? else { return Ok(()) };
     let mut slot = 0;
     loop {
@@ -200,12 +200,12 @@ fn caps(program: &str, supervisor: Supervisor) -> Outcome {
     }
 }
 
-fn log(_: &str, supervisor: Supervisor) -> Outcome {
+fn log(_: &str, supervisor: SupervisorClient) -> Outcome {
     let mut from = 0;
     loop {
         match supervisor.log_line(from) {
             Ok(line) => {
-                println!("{:>12}  {}", Time(Duration::from_nanos(line.time)), line.text());
+                println!("{:>12}  {}", Time(Duration::from_nanos(line.time)), line.text);
                 from = line.number + 1;
             }
             Err(CallError::Server(Error::NoMore)) => return Ok(()),
@@ -214,16 +214,16 @@ fn log(_: &str, supervisor: Supervisor) -> Outcome {
     }
 }
 
-fn crash(_: &str, supervisor: Supervisor) -> Outcome {
+fn crash(_: &str, supervisor: SupervisorClient) -> Outcome {
     run("crasher", supervisor)
 }
 
-fn clear(_: &str, _: Supervisor) -> Outcome {
+fn clear(_: &str, _: SupervisorClient) -> Outcome {
     print!("\x1b[2J\x1b[H");
     Ok(())
 }
 
-fn shutdown(code: &str, supervisor: Supervisor) -> Outcome {
+fn shutdown(code: &str, supervisor: SupervisorClient) -> Outcome {
     match if code.is_empty() { Ok(0) } else { code.parse() } {
         Ok(code) => {
             println!("good bye");

@@ -3,8 +3,8 @@
 
 use core::fmt;
 
+use postern_interface::{Full, Malformed, Reader, Text, Wire, Writer};
 use postern_syscall::abi::rights::{Kind, Rights};
-use postern_syscall::{Malformed, Message, Reader};
 
 use crate::Name;
 
@@ -33,27 +33,6 @@ pub struct CapabilityInfo {
 }
 
 impl CapabilityInfo {
-    pub(super) fn write(&self, message: &mut Message) -> Result<(), Malformed> {
-        let kind = self.kind.map_or(0, |kind| kind as u64);
-        for word in [self.slot.into(), kind, self.rights.bits().into()] {
-            message.push(word)?;
-        }
-        self.name.write(message)?;
-        self.partner.write(message)?;
-        self.details.into_iter().try_for_each(|word| message.push(word))
-    }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            slot: u32::try_from(reader.word()?).map_err(|_| Malformed)?,
-            kind: Kind::decode(reader.word()?),
-            rights: Rights::from_bits_truncate(reader.word()? as u8),
-            name: Name::read(reader)?,
-            partner: Name::read(reader)?,
-            details: [reader.word()?, reader.word()?],
-        })
-    }
-
     /// What it names, in words.
     #[must_use]
     pub const fn target(&self) -> Target<'_> {
@@ -133,53 +112,33 @@ impl fmt::Display for Letters {
     }
 }
 
-/// A line of the supervisor's log, as it travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LogLine<'a> {
+/// Slot, kind, rights, both names, both details.
+impl<'w> Wire<'w> for CapabilityInfo {
+    const WORDS: usize = 3 + 2 * Name::WORDS + 2;
+
+    fn put(self, to: &mut Writer<'_>) -> Result<(), Full> {
+        let kind = self.kind.map_or(0, |kind| kind as u8);
+        (self.slot, kind, self.rights.bits()).put(to)?;
+        (self.name, self.partner, self.details).put(to)
+    }
+
+    fn take(from: &mut Reader<'w>) -> Result<Self, Malformed> {
+        let (slot, kind, rights) = <(u32, u8, u8)>::take(from)?;
+        let (name, partner, details) = Wire::take(from)?;
+        let (kind, rights) = (Kind::decode(kind.into()), Rights::from_bits_retain(rights));
+        Ok(Self { slot, kind, rights, name, partner, details })
+    }
+}
+
+/// A line of the supervisor's log.
+#[derive(Wire, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogLine {
     /// Its number; lines are numbered from 0 on, old ones are forgotten.
     pub number: u64,
     /// When it was written, in nanoseconds since boot.
     pub time: u64,
-    /// What it says, at most [`MAX_LINE`] bytes.
-    pub text: &'a str,
-}
-
-impl LogLine<'_> {
-    pub(super) fn write(&self, message: &mut Message) -> Result<(), Malformed> {
-        let mut length = self.text.len().min(MAX_LINE);
-        while !self.text.is_char_boundary(length) {
-            length -= 1;
-        }
-        message.push(self.number)?;
-        message.push(self.time)?;
-        message.push_bytes(&self.text.as_bytes()[..length])
-    }
-}
-
-/// A line of the supervisor's log, as it arrives.
-#[derive(Clone, Copy)]
-pub struct ReceivedLine {
-    /// Its number.
-    pub number: u64,
-    /// When it was written, in nanoseconds since boot.
-    pub time: u64,
-    length: usize,
-    bytes: [u8; MAX_LINE],
-}
-
-impl ReceivedLine {
-    /// What it says.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        core::str::from_utf8(&self.bytes[..self.length]).unwrap_or("")
-    }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let (number, time) = (reader.word()?, reader.word()?);
-        let mut bytes = [0; MAX_LINE];
-        let length = reader.bytes(&mut bytes)?;
-        Ok(Self { number, time, length, bytes })
-    }
+    /// What it says; what is longer is cut.
+    pub text: Text<MAX_LINE>,
 }
 
 #[cfg(test)]
@@ -218,18 +177,5 @@ mod tests {
         let gate = CapabilityInfo { partner: Name::new("console"), ..info(Kind::Gate, [4, 7]) };
         assert_eq!(gate.target().to_string(), "to console, label 0x4");
         assert_eq!(gate.rights_letters().to_string(), "rw------");
-    }
-
-    #[test]
-    fn what_is_written_is_read() {
-        let mut message = Message::new(1);
-        let sent = info(Kind::Memory, [1, 2]);
-        sent.write(&mut message).expect("fits");
-        assert_eq!(CapabilityInfo::read(&mut message.reader()), Ok(sent));
-        let mut message = Message::new(1);
-        let long = "ä".repeat(MAX_LINE);
-        LogLine { number: 3, time: 4, text: &long }.write(&mut message).expect("fits");
-        let line = ReceivedLine::read(&mut message.reader()).expect("well-formed");
-        assert_eq!((line.number, line.time, line.text().len()), (3, 4, MAX_LINE));
     }
 }
