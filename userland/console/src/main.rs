@@ -1,5 +1,5 @@
 //! The console server: owns the serial port, and shows it to its clients as
-//! the interface `protocol::console`.
+//! the interface `protocol::console::Console`.
 //!
 //! Input comes by interrupt, output goes out as fast as the port takes it.
 //! Clients are told apart by the label of their gate; each has one gate, bound
@@ -21,7 +21,7 @@ mod uart;
 use postern_runtime::syscall::{IoPort, Irq};
 use postern_runtime::{Env, Explain, Result, log, own, server as runtime, slots};
 
-use crate::server::ConsoleServer;
+use crate::server::Terminal;
 use crate::uart::Uart;
 
 postern_runtime::main!(main);
@@ -41,7 +41,7 @@ fn main(env: Env) -> Result<i32> {
     irq.bind(notification, INTERRUPT).explain("binding the interrupt", "uart-irq")?;
     uart.start().explain("setting up the serial port", "uart")?;
 
-    let mut server = ConsoleServer::new(uart, irq);
+    let mut server = Terminal::new(uart, irq);
     // What was typed before the interrupt was bound brings no interrupt now.
     server.look().explain("reading the serial port", "uart")?;
     let error = runtime::serve(&mut server);

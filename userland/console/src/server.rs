@@ -3,10 +3,9 @@
 
 use alloc::collections::VecDeque;
 
+use postern_runtime::interface::{Answer, Bytes, Kept, Reply, Request, Server};
 use postern_runtime::log;
-use postern_runtime::protocol::console::{Error, MAX_BYTES, PROTOCOL, Request, input, written};
-use postern_runtime::protocol::failure;
-use postern_runtime::server::{Answer, KeptRequest, Request as Arrived, Server};
+use postern_runtime::protocol::console::{Console, ConsoleServer, Error, MAX_BYTES};
 use postern_runtime::syscall::{Irq, Result};
 
 use crate::uart::Uart;
@@ -22,21 +21,21 @@ const CAUSES: usize = 64;
 
 /// A client that waits for input, and how much it takes.
 struct Reader {
-    request: KeptRequest,
+    answer: Kept<Bytes<MAX_BYTES>, Error>,
     limit: usize,
 }
 
-/// The console server.
-pub struct ConsoleServer {
+/// The port and those who use it.
+pub struct Terminal {
     uart: Uart,
     irq: Irq,
     input: VecDeque<u8>,
     output: VecDeque<u8>,
     readers: VecDeque<Reader>,
-    writers: VecDeque<KeptRequest>,
+    writers: VecDeque<Kept<(), Error>>,
 }
 
-impl ConsoleServer {
+impl Terminal {
     pub fn new(uart: Uart, irq: Irq) -> Self {
         Self {
             uart,
@@ -57,8 +56,7 @@ impl ConsoleServer {
         self.uart.set_empty_interrupt(!self.output.is_empty())?;
         while self.output.len() < OUTPUT_FULL / 2 {
             let Some(writer) = self.writers.pop_front() else { break };
-            // A client that is gone needs no answer.
-            let _ = writer.answer(&written());
+            writer.send(Ok(()));
         }
         Ok(())
     }
@@ -73,14 +71,19 @@ impl ConsoleServer {
         Ok(())
     }
 
+    /// The next `count` bytes of input, at most [`MAX_BYTES`].
+    fn input(&mut self, count: usize) -> Bytes<MAX_BYTES> {
+        Bytes::new(&self.input.make_contiguous()[..count]).unwrap_or_default()
+    }
+
     /// Gives input to those who wait for it, first come, first served. Input
     /// for a client that is gone goes to the next one.
     fn serve_readers(&mut self) {
         while !self.input.is_empty() {
             let Some(reader) = self.readers.pop_front() else { break };
             let count = self.input.len().min(reader.limit);
-            let message = input(&self.input.make_contiguous()[..count]);
-            if reader.request.answer(&message).is_ok() {
+            let bytes = self.input(count);
+            if reader.answer.send(Ok(bytes)) {
                 self.input.drain(..count);
             }
         }
@@ -103,48 +106,65 @@ impl ConsoleServer {
         Ok(())
     }
 
-    fn handle(&mut self, request: &Arrived) -> core::result::Result<Answer, Error> {
-        match Request::decode(&request.message)? {
-            Request::Write(bytes) => {
-                for byte in bytes.iter() {
-                    if byte == b'\n' {
-                        self.output.push_back(b'\r');
-                    }
-                    self.output.push_back(byte);
-                }
-                self.pump().map_err(|_| Error::Device)?;
-                if self.output.len() < OUTPUT_FULL {
-                    return Ok(written().into());
-                }
-                // Without room to wait the client gets its answer now: what it
-                // wrote is in the queue.
-                if self.writers.len() == WAITERS {
-                    return Err(Error::Busy);
-                }
-                self.writers.push_back(request.keep().map_err(|_| Error::Busy)?);
+    /// Takes `bytes` to be sent, as lines of a terminal.
+    fn take_output(&mut self, bytes: &[u8]) -> Result<()> {
+        for byte in bytes {
+            if *byte == b'\n' {
+                self.output.push_back(b'\r');
             }
-            Request::Read(limit) => {
-                if self.input.is_empty() {
-                    if self.readers.len() == WAITERS {
-                        return Err(Error::Busy);
-                    }
-                    let request = request.keep().map_err(|_| Error::Busy)?;
-                    self.readers.push_back(Reader { request, limit });
-                } else {
-                    let count = self.input.len().min(limit);
-                    let message = input(&self.input.make_contiguous()[..count]);
-                    self.input.drain(..count);
-                    return Ok(message.into());
-                }
-            }
+            self.output.push_back(*byte);
         }
-        Ok(Answer::Later)
+        self.pump()
     }
 }
 
-impl Server for ConsoleServer {
-    fn call(&mut self, request: &Arrived) -> Answer {
-        self.handle(request).unwrap_or_else(|error| failure(PROTOCOL, error).into())
+impl Console for Terminal {
+    fn write(&mut self, bytes: &[u8], answer: Answer<(), Error>) {
+        if bytes.len() > MAX_BYTES {
+            answer.send(Err(Error::BadRequest));
+        } else if self.take_output(bytes).is_err() {
+            answer.send(Err(Error::Device));
+        } else if self.output.len() < OUTPUT_FULL {
+            answer.send(Ok(()));
+        } else if self.writers.len() == WAITERS {
+            // Without room to wait the client is told now: what it wrote is in
+            // the queue.
+            answer.send(Err(Error::Busy));
+        } else {
+            match answer.keep() {
+                Ok(kept) => self.writers.push_back(kept),
+                Err(answer) => {
+                    answer.send(Err(Error::Busy));
+                }
+            }
+        }
+    }
+
+    fn read(&mut self, limit: usize, answer: Answer<Bytes<MAX_BYTES>, Error>) {
+        let limit = limit.min(MAX_BYTES);
+        if limit == 0 {
+            answer.send(Err(Error::BadRequest));
+        } else if !self.input.is_empty() {
+            let count = self.input.len().min(limit);
+            let bytes = self.input(count);
+            self.input.drain(..count);
+            answer.send(Ok(bytes));
+        } else if self.readers.len() == WAITERS {
+            answer.send(Err(Error::Busy));
+        } else {
+            match answer.keep() {
+                Ok(answer) => self.readers.push_back(Reader { answer, limit }),
+                Err(answer) => {
+                    answer.send(Err(Error::Busy));
+                }
+            }
+        }
+    }
+}
+
+impl Server for Terminal {
+    fn call(&mut self, request: Request<'_>) -> Reply {
+        ConsoleServer::dispatch(self, request)
     }
 
     fn signals(&mut self, _bits: u64) {

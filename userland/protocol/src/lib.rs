@@ -1,23 +1,37 @@
-//! What clients and servers say to each other: one module per interface.
+//! The interfaces of Postern's own servers, one a module: a trait with
+//! `#[interface]`, its error, its structures, and what makes its client nice to
+//! use.
 //!
-//! Every interface has the same form, so that the `#[interface]` macro of a
-//! later issue can write it: a protocol number, an operation number in word 0
-//! of each request, the arguments behind it in order; in each answer a status
-//! in word 0 (0 or the number of the server's own error) and the results
-//! behind it. Bytes travel as their number and then packed into words.
-//!
-//! A module holds the client (a handle over a gate's slot), the decoded
-//! request for the server, and the interface's error. It must never hold
-//! policy: who may do what is decided by who has which gate.
+//! Must never hold policy: who may do what is decided by who has which gate.
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod console;
-mod error;
-mod name;
+pub mod names;
+pub mod session;
 pub mod supervisor;
-mod wire;
 
-pub use error::{CallError, ServerError};
-pub use name::Name;
-pub use wire::{failure, success};
+pub use postern_interface::CallError;
+
+/// The name of a program or server: as long as the kernel's crash reports have
+/// room for.
+pub type Name = postern_interface::Text<32>;
+
+/// All protocol numbers, so that no two interfaces have the same.
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_interfaces_have_the_same_number() {
+        let numbers = [
+            console::ConsoleClient::PROTOCOL,
+            supervisor::SupervisorClient::PROTOCOL,
+            session::SessionClient::PROTOCOL,
+            names::NamesClient::PROTOCOL,
+        ];
+        for (index, number) in numbers.iter().enumerate() {
+            assert!(!numbers[..index].contains(number), "{number:#x}");
+        }
+    }
+}

@@ -8,10 +8,12 @@ use core::arch::naked_asm;
 
 use postern_syscall::abi::image::{Archive, init};
 use postern_syscall::abi::{ABI_VERSION, env};
-use postern_syscall::{Factory, IoPort, Irq, Log, Memory, Scheduler, Slot, Task, Thread, control};
+use postern_syscall::{
+    Factory, IoPort, Irq, Log, Memory, Scheduler, Slot, Task, Thread, control, slots,
+};
 
 use crate::termination::{Termination, exit, exit_code};
-use crate::{Env, heap, memory, own, slots};
+use crate::{Env, heap, memory, own};
 
 unsafe extern "Rust" {
     /// Made by `main!` or `init_main!`.
@@ -48,7 +50,7 @@ pub fn run<T: Termination>(address: u64, length: u64, main: impl FnOnce(Env) -> 
     check_version(env::version(bytes).unwrap_or(0));
     let env = Env::new(bytes);
     own::set(&env);
-    slots::set_free(env.free_slots());
+    slots::set_own(own::task().unwrap_or(Task::new(Slot::NULL)), env.free_slots());
     if let Some(region) = env.region("heap") {
         // SAFETY: the starter mapped it writable for this program's heap, and
         // nothing else uses it.
@@ -96,7 +98,7 @@ pub fn run_init<T: Termination>(address: u64, length: u64, main: impl FnOnce(Boo
     let (task, thread) = (Task::new(slot(init::TASK)), Thread::new(slot(init::THREAD)));
     let (factory, log) = (Factory::new(slot(init::FACTORY)), Log::new(slot(init::LOG)));
     own::set_init(task, thread, factory, log);
-    slots::set_free(init::FREE..init::SLOTS);
+    slots::set_own(task, init::FREE..init::SLOTS);
     if heap::create(task, factory, INIT_HEAP).is_err() {
         // The first message that needs the heap will say so and panic.
         let _ = log.write(b"init: there is no memory for a heap\n");

@@ -19,7 +19,8 @@
 //! - [`Env`]: capabilities by name, arguments. [`own`]: the program's own task,
 //!   thread, factory. [`slots`]: empty slots of the capability table.
 //! - [`log!`], [`print!`], [`println!`].
-//! - [`server`]: one wait for all gates and signals; answers at once or later.
+//! - [`interface`]: a trait becomes client and server. [`names`]: servers by
+//!   name. [`server`]: one wait for all gates and signals.
 //! - [`thread`], [`time`], [`memory`], [`Mutex`].
 //! - [`program`]: starts other programs.
 //!
@@ -36,11 +37,14 @@ pub mod entry;
 mod env;
 mod error;
 mod heap;
+pub mod interface;
 mod lock;
 pub mod memory;
+pub mod names;
 pub mod output;
 pub mod own;
 mod panic;
+pub mod prelude;
 pub mod program;
 pub mod server;
 pub mod slots;
@@ -55,6 +59,7 @@ pub use heap::usage as heap_usage;
 pub use lock::Mutex;
 pub use postern_loader as loader;
 pub use postern_protocol as protocol;
+pub use postern_protocol::Name;
 pub use postern_syscall as syscall;
 pub use termination::{Termination, exit, exit_code};
 

@@ -73,7 +73,7 @@ pub fn print(text: fmt::Arguments<'_>) {
     match own::console() {
         Ok(console) => {
             let mut buffer = Buffer::new(|bytes| {
-                let _ = console.write(bytes);
+                let _ = console.write_all(bytes);
             });
             let _ = buffer.write_fmt(text);
             buffer.flush();

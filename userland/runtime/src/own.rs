@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-use postern_protocol::console::Console;
+use postern_protocol::console::ConsoleClient;
 use postern_syscall::abi::env::name;
 use postern_syscall::{Capability, Factory, Gate, Log, Slot, Task, Thread, utcb};
 
@@ -123,6 +123,6 @@ pub fn log() -> Result<Log> {
 ///
 /// # Errors
 /// The program was not given a gate called `console`.
-pub fn console() -> Result<Console> {
-    load::<Gate>(&CONSOLE, "console").map(Console::from_gate)
+pub fn console() -> Result<ConsoleClient> {
+    load(&CONSOLE, "console")
 }

@@ -14,8 +14,7 @@ mod commands;
 mod format;
 mod terminal;
 
-use postern_runtime::protocol::supervisor::Supervisor;
-use postern_runtime::syscall::Gate;
+use postern_runtime::protocol::supervisor::SupervisorClient;
 use postern_runtime::syscall::abi::harness::PROMPT;
 use postern_runtime::{Env, Result, log, print, println};
 
@@ -24,7 +23,7 @@ use crate::terminal::{Input, Terminal};
 postern_runtime::main!(main);
 
 fn main(env: Env) -> Result<i32> {
-    let supervisor = Supervisor::from_gate(env.capability::<Gate>("supervisor")?);
+    let supervisor = env.capability::<SupervisorClient>("supervisor")?;
     let mut terminal = Terminal::new(postern_runtime::own::console()?);
     println!("\nPostern. `help` lists the commands.");
     loop {

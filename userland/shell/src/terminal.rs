@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use postern_line_editor::{Editor, Event};
 use postern_runtime::protocol::CallError;
-use postern_runtime::protocol::console::{self, Console};
+use postern_runtime::protocol::console::{self, ConsoleClient};
 use postern_runtime::syscall::abi::harness::PROMPT;
 use postern_runtime::time;
 
@@ -24,7 +24,7 @@ pub enum Input {
 
 /// The console with a line editor before it.
 pub struct Terminal {
-    console: Console,
+    console: ConsoleClient,
     editor: Editor,
     buffer: [u8; 64],
     used: usize,
@@ -32,7 +32,7 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub fn new(console: Console) -> Self {
+    pub fn new(console: ConsoleClient) -> Self {
         Self { console, editor: Editor::new(), buffer: [0; 64], used: 0, filled: 0 }
     }
 
@@ -56,7 +56,7 @@ impl Terminal {
             if !echo.is_empty() {
                 // The console itself puts the carriage return before each line
                 // feed.
-                self.console.write(echo.replace("\r\n", "\n").as_bytes())?;
+                self.console.write_all(echo.replace("\r\n", "\n").as_bytes())?;
             }
             if let Some(input) = input {
                 return Ok(input);
@@ -69,12 +69,12 @@ impl Terminal {
     fn fill(&mut self) -> console::Result<()> {
         let mut tries = 0;
         loop {
-            match self.console.read(&mut self.buffer) {
+            match self.console.read_into(&mut self.buffer) {
                 Ok(count) => {
                     (self.used, self.filled) = (0, count);
                     return Ok(());
                 }
-                Err(CallError::Transport(_)) if tries < RETRIES => {
+                Err(CallError::Gone | CallError::Aborted) if tries < RETRIES => {
                     tries += 1;
                     time::sleep(PAUSE);
                 }

@@ -1,11 +1,12 @@
 //! The system calls of Postern: raw, and as typed capabilities.
 //!
-//! Three layers, each usable alone:
+//! Four layers, each usable alone:
 //!
 //! - [`raw`]: one `asm!` block per register shape. Nothing is interpreted.
 //! - [`ipc`], [`control`], [`utcb`], [`Message`]: calls with tags, timeouts and
 //!   typed errors. The register-only paths are inlined into their callers:
 //!   they are what the benchmarks count.
+//! - [`slots`]: which slots of the own table are empty. Bookkeeping only.
 //! - the object handles ([`Task`], [`Gate`], ...): one method per operation of
 //!   [`abi::op`]. A handle is a slot number with a type: copying it copies no
 //!   capability, dropping it deletes none, and the kernel checks every use.
@@ -30,6 +31,7 @@ mod object;
 pub mod raw;
 mod reader;
 mod slot;
+pub mod slots;
 pub mod utcb;
 
 pub use abi::{Code, ErrorCode, ErrorNumber, Phase, Rights, Tag, Timeout};

@@ -2,9 +2,9 @@
 
 use core::fmt;
 
+use postern_interface::{Full, Malformed, Reader, Wire, Writer};
 use postern_syscall::abi::op::reason;
 use postern_syscall::abi::op::thread::ThreadState;
-use postern_syscall::{Malformed, Message, Reader};
 
 use crate::Name;
 
@@ -44,28 +44,24 @@ impl ProgramState {
     pub const fn is_alive(self) -> bool {
         matches!(self, Self::Alive(_))
     }
+}
 
-    /// Appends the state to a message: three words and a kind.
-    ///
-    /// # Errors
-    /// The message is full.
-    pub fn write(self, message: &mut Message) -> Result<(), Malformed> {
+/// A kind and three numbers.
+impl<'w> Wire<'w> for ProgramState {
+    const WORDS: usize = 4;
+
+    fn put(self, to: &mut Writer<'_>) -> Result<(), Full> {
         let words = match self {
             Self::Alive(state) => [0, state as u64, 0, 0],
             Self::Exited(code) => [1, code, 0, 0],
             Self::Crashed { reason, address, instruction } => [2, reason, address, instruction],
             Self::Killed => [3, 0, 0, 0],
         };
-        words.into_iter().try_for_each(|word| message.push(word))
+        words.put(to)
     }
 
-    /// Reads a state from a message.
-    ///
-    /// # Errors
-    /// It is none.
-    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let (kind, first) = (reader.word()?, reader.word()?);
-        let (second, third) = (reader.word()?, reader.word()?);
+    fn take(from: &mut Reader<'w>) -> Result<Self, Malformed> {
+        let [kind, first, second, third] = Wire::take(from)?;
         Ok(match kind {
             0 => Self::Alive(ThreadState::decode(first).ok_or(Malformed)?),
             1 => Self::Exited(first),
@@ -106,7 +102,7 @@ impl fmt::Display for ProgramState {
 }
 
 /// One program in the supervisor's list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Wire, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProgramInfo {
     /// Its number.
     pub id: u64,
@@ -124,32 +120,8 @@ pub struct ProgramInfo {
     pub charged: u64,
 }
 
-impl ProgramInfo {
-    pub(super) fn write(&self, message: &mut Message) -> Result<(), Malformed> {
-        message.push(self.id)?;
-        self.name.write(message)?;
-        self.state.write(message)?;
-        for word in [self.priority.into(), self.cpu_time, self.quota, self.charged] {
-            message.push(word)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            id: reader.word()?,
-            name: Name::read(reader)?,
-            state: ProgramState::read(reader)?,
-            priority: u8::try_from(reader.word()?).map_err(|_| Malformed)?,
-            cpu_time: reader.word()?,
-            quota: reader.word()?,
-            charged: reader.word()?,
-        })
-    }
-}
-
 /// Memory of the machine, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Wire, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryFigures {
     /// All of it.
     pub total: u64,
@@ -159,21 +131,4 @@ pub struct MemoryFigures {
     pub quota: u64,
     /// What is charged to them, the supervisor's own use included.
     pub charged: u64,
-}
-
-impl MemoryFigures {
-    pub(super) fn write(&self, message: &mut Message) -> Result<(), Malformed> {
-        [self.total, self.free, self.quota, self.charged]
-            .into_iter()
-            .try_for_each(|word| message.push(word))
-    }
-
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            total: reader.word()?,
-            free: reader.word()?,
-            quota: reader.word()?,
-            charged: reader.word()?,
-        })
-    }
 }

@@ -1,0 +1,74 @@
+//! Interfaces as Rust traits: `#[interface]` makes the client, the server's
+//! dispatcher and the protocol numbers.
+//!
+//! ```
+//! use postern_interface::{Caller, ServerError, interface};
+//!
+//! /// What the counter refuses.
+//! #[derive(ServerError, Debug, Clone, Copy, PartialEq, Eq)]
+//! pub enum CounterError {
+//!     /// the counter has reached its limit
+//!     Limit = 1,
+//! }
+//!
+//! /// A counter for each client.
+//! #[interface(protocol = 0x1234)]
+//! pub trait Counter {
+//!     /// Adds to the counter; its new value.
+//!     fn add(&mut self, caller: &Caller, amount: u32) -> Result<u64, CounterError>;
+//!     /// Says what the counter counts.
+//!     fn rename(&mut self, name: &str);
+//! }
+//! ```
+//!
+//! The trait stays as it is written: a server implements it and is served by
+//! `CounterServer(server)`. Clients get `CounterClient`, a handle over a gate
+//! with the same methods, whose errors are [`CallError`]: the server's own, or
+//! what went wrong on the way.
+//!
+//! - Arguments and results are [`Wire`]: integers, `bool`, slices and text,
+//!   structures with `#[derive(Wire)]`, capabilities as [`Owned`].
+//! - A `&Caller` among the arguments is who calls; clients do not see it.
+//! - An [`Answer`] as the last argument instead of a result: the server may
+//!   answer later ([`Answer::keep`]).
+//! - A method's number is its position from 1 on, or what `#[opcode = N]` says
+//!   (the following ones count on from there).
+//!
+//! On the wire ([`wire`]): the method's number in word 0 of a request and the
+//! arguments behind it, a status in word 0 of an answer and the results behind
+//! it. Up to three words of each travel in registers.
+//!
+//! Rules of this crate: nothing that another program sends can make it panic,
+//! reach the server's code malformed, or leave a capability behind; values of
+//! fixed size need no heap; no policy.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(not(target_os = "none"))]
+extern crate std;
+
+mod bytes;
+mod capability;
+mod client;
+mod error;
+#[cfg(not(target_os = "none"))]
+pub mod loopback;
+mod server;
+mod transport;
+pub mod wire;
+
+pub use bytes::{Bytes, MAX_BYTES, Text};
+pub use capability::{Owned, USE};
+pub use error::{CallError, Refusal, ServerError, Status};
+pub use postern_interface_macros::{ServerError, Wire, interface};
+pub use server::{Answer, Caller, Kept, Reply, Request, Server, serve};
+pub use wire::{Full, MAX_ITEMS, MAX_WORDS, Malformed, Owning, Reader, Wire, Writer};
+
+/// For the code that the macros write.
+#[doc(hidden)]
+pub mod private {
+    pub use crate::client::call;
+    pub use core;
+    pub use postern_syscall::{Capability, Gate, Slot, Timeouts, abi::rights::Kind};
+}

@@ -1,0 +1,27 @@
+//! The name server: servers register their doors, clients look them up.
+//!
+//! It never waits for a server or a client: a door is handed on, and whoever
+//! got it asks for a session itself. So a server that hangs hangs nobody but
+//! its own clients, and a server may ask for names while it is being asked.
+//!
+//! Capabilities: `log`.
+#![no_std]
+#![no_main]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod directory;
+
+use postern_runtime::protocol::names::NamesServer;
+use postern_runtime::{Env, log, server};
+
+use crate::directory::Directory;
+
+postern_runtime::main!(main);
+
+fn main(_: Env) -> i32 {
+    let error = server::serve(&mut NamesServer(Directory::default()));
+    log!("cannot receive any more: {error}");
+    1
+}

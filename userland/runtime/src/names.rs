@@ -1,0 +1,148 @@
+//! Servers by name: [`serve`] on one side, [`connect`] on the other.
+//!
+//! A program finds the gates that its starter gave to it by name in its
+//! environment ([`Env`]); those of servers that came later by asking the name
+//! server, whose gate is called `names` there. What it gets is a session: a
+//! gate with a label of its own.
+
+use core::fmt;
+
+use postern_interface::{CallError, Owned, Reply, Request, Server, USE};
+use postern_protocol::names::{self, NamesClient};
+use postern_protocol::session::{self, Session, SessionClient, SessionServer};
+use postern_syscall::{Capability, ErrorCode, Gate, Timeout};
+
+use crate::{Env, Name, server};
+
+/// The label of a door; sessions have larger ones.
+const DOOR: u64 = 0;
+
+/// Why a server could not be offered or found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// The program lacks something.
+    Runtime(crate::Error),
+    /// The name server says no, or does not answer.
+    Names(Name, CallError<names::Error>),
+    /// The server of this name does not open a session.
+    Session(Name, CallError<session::Error>),
+    /// Receiving became impossible.
+    Ended(ErrorCode),
+}
+
+impl From<crate::Error> for Error {
+    fn from(error: crate::Error) -> Self {
+        Self::Runtime(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Runtime(error) => error.fmt(f),
+            Self::Names(name, error @ CallError::Server(_)) => write!(f, "`{name}`: {error}"),
+            Self::Names(name, error) => write!(f, "asking the name server for `{name}`: {error}"),
+            Self::Session(name, error) => write!(f, "no session with `{name}`: {error}"),
+            Self::Ended(code) => write!(f, "cannot receive any more: {code}"),
+        }
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// A session with the server called `name`. The gate belongs to the program
+/// until the end.
+///
+/// # Errors
+/// There is no such name, its server is dead or opens no session, or the
+/// program has no gate called `names`.
+pub fn connect<C: Capability>(env: &Env, name: &str) -> Result<C, Error> {
+    let names = env.capability::<NamesClient>("names")?;
+    let short = Name::new(name);
+    let door = names.lookup(name).map_err(|error| Error::Names(short, error))?;
+    let session = door.open().map_err(|error| Error::Session(short, error))?;
+    Ok(session.cast::<C>().keep())
+}
+
+/// Offers `server` under `name` and serves until that becomes impossible; each
+/// client gets a session with a label of its own.
+///
+/// # Errors
+/// The name is taken, or the program may not register it, or lacks something.
+pub fn serve(env: &Env, name: &str, server: impl Server) -> Result<(), Error> {
+    let names = env.capability::<NamesClient>("names")?;
+    // The door has all rights and stays here; what goes out is a copy.
+    let door = server::gate(DOOR)?;
+    let copy = share(door).map_err(Error::Runtime)?;
+    names.register(name, copy).map_err(|error| Error::Names(Name::new(name), error))?;
+    Err(Error::Ended(server::serve(&mut Sessions::new(server))))
+}
+
+/// A copy of `gate` that can be used and handed on, and nothing else.
+fn share<C: Capability>(gate: Gate) -> crate::Result<Owned<C>> {
+    let explain = |code| crate::Error::Refused { doing: "copying a gate", with: "task", code };
+    Owned::copy(gate, USE).map_err(explain)
+}
+
+/// A server with a door: opens sessions, and hands what comes through them to
+/// the server inside.
+///
+/// Labels of sessions are multiples of 4 from 4 on and never used again.
+#[derive(Debug)]
+pub struct Sessions<S> {
+    server: S,
+    opened: Opened,
+}
+
+#[derive(Debug)]
+struct Opened(u64);
+
+impl<S: Server> Sessions<S> {
+    /// No session yet.
+    pub const fn new(server: S) -> Self {
+        Self { server, opened: Opened(DOOR) }
+    }
+}
+
+impl Session for Opened {
+    fn open(&mut self) -> Result<Owned<Gate>, session::Error> {
+        let label = self.0.checked_add(4).ok_or(session::Error::Full)?;
+        let gate = server::gate(label).map(Owned::new).map_err(|_| session::Error::Full)?;
+        let session = share(*gate).map_err(|_| session::Error::Full)?;
+        self.0 = label;
+        // The gate lives on with the client's capability, and ends with it.
+        Ok(session)
+    }
+}
+
+impl<S: Server> Server for Sessions<S> {
+    fn call(&mut self, request: Request<'_>) -> Reply {
+        if request.protocol() == SessionClient::PROTOCOL || request.caller().label() == DOOR {
+            return SessionServer::dispatch(&mut self.opened, request);
+        }
+        self.server.call(request)
+    }
+
+    fn message(&mut self, request: Request<'_>) {
+        // The name server asks a door whether somebody is behind it.
+        if request.caller().label() != DOOR {
+            self.server.message(request);
+        }
+    }
+
+    fn signals(&mut self, bits: u64) {
+        self.server.signals(bits);
+    }
+
+    fn patience(&self) -> Timeout {
+        self.server.patience()
+    }
+
+    fn timed_out(&mut self) {
+        self.server.timed_out();
+    }
+
+    fn windows(&self) -> usize {
+        self.server.windows()
+    }
+}
