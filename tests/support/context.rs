@@ -227,7 +227,7 @@ impl Ctx {
     }
 }
 
-/// [`PATIENCE`] as a timeout.
+/// How long a test waits for something that must happen, as a timeout.
 #[must_use]
 pub fn patience() -> Timeout {
     time::timeout(PATIENCE)

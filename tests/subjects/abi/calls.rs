@@ -171,9 +171,8 @@ fn abi_exit_code_has_64_bits(ctx: &Ctx) -> Verdict {
 }
 
 fn abi_log_limits(ctx: &Ctx) -> Verdict {
-    let write = |words: &[u64]| {
-        postern_tests::syscall::operate(ctx.log.slot(), words, &[]).map(drop)
-    };
+    let write =
+        |words: &[u64]| postern_tests::syscall::operate(ctx.log.slot(), words, &[]).map(drop);
     check_eq!(write(&[0xa01]), Err(op(ErrorNumber::TooShort, 1)));
     check_eq!(write(&[0xa01, 489]), Err(op(ErrorNumber::Inval, 1)));
     check_eq!(write(&[0xa01, u64::MAX]), Err(op(ErrorNumber::Inval, 1)));

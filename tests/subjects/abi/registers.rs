@@ -24,9 +24,7 @@ tests! {
 /// What must hold after every call: registers that carry nothing are zero,
 /// or the caller's own instruction pointer and flags.
 fn nothing_leaks(before: Registers, after: &Registers, what: &str) -> Verdict {
-    let zero = [
-        after.rbx, after.rbp, after.r12, after.r13, after.r14, after.r15,
-    ];
+    let zero = [after.rbx, after.rbp, after.r12, after.r13, after.r14, after.r15];
     check_eq!(zero, [0; 6], "rbx rbp r12-r15 after {what}");
     check!(after.rcx < 1 << 39, "rcx after {what}: {:#x}", after.rcx);
     check!(after.r11 & !0x203 == 0, "r11 after {what}: {:#x}", after.r11);
@@ -184,8 +182,13 @@ fn abi_stack_pointer_is_kept(_ctx: &Ctx) -> Verdict {
 }
 
 fn abi_fs_base_arguments(_ctx: &Ctx) -> Verdict {
-    let wrong =
-        [0x7fff_ffff_f000, 0x8000_0000_0000, 0xffff_7fff_ffff_ffff, 0xffff_8000_0000_0000, u64::MAX];
+    let wrong = [
+        0x7fff_ffff_f000,
+        0x8000_0000_0000,
+        0xffff_7fff_ffff_ffff,
+        0xffff_8000_0000_0000,
+        u64::MAX,
+    ];
     for address in wrong {
         let mut registers = Registers::patterned(Code::SetFsBase.plain());
         registers.rdi = address;

@@ -208,7 +208,8 @@ fn capability_g01_task_goes_with_all_in_it(ctx: &Ctx) -> Verdict {
     check_eq!(is_there(shared.slot())?, true, "what others have, too");
     ctx.task.delete(shared.slot())?;
     // Memory goes in steps, when nobody else runs.
-    let reached = ctx.wait_until(|| ctx.charged().is_ok_and(|charged| charged <= before + 3 * 4096));
+    let reached =
+        ctx.wait_until(|| ctx.charged().is_ok_and(|charged| charged <= before + 3 * 4096));
     check!(reached, "{} bytes stay charged", ctx.charged()? - before);
     Ok(())
 }

@@ -52,7 +52,7 @@ fn capability_g01_list_tells_kind_rights_and_details(ctx: &Ctx) -> Verdict {
 fn capability_g01_list_in_pieces(ctx: &Ctx) -> Verdict {
     let task = ctx.factory.create_task(ctx.slot()?, 256)?;
     let gate = ctx.unbound()?;
-    let is_used = |slot: u32| slot > 0 && (slot % 5 == 0 || slot == 1 || slot > 250);
+    let is_used = |slot: u32| slot > 0 && (slot.is_multiple_of(5) || slot == 1 || slot > 250);
     for slot in (0..256).filter(|slot| is_used(*slot)) {
         task.delegate(Item::all(gate.slot()), Slot::new(slot))?;
     }

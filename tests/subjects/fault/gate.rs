@@ -7,7 +7,9 @@ use postern_tests::syscall::{
     Capability, DeliveryKind, ErrorCode, ErrorNumber, Gate, Item, Rights, Slot, Tag, Timeout, ipc,
     operate, raw,
 };
-use postern_tests::{Body, Ctx, Failure, Partner, Verdict, check, check_eq, op, patience, received, tests};
+use postern_tests::{
+    Body, Ctx, Failure, Partner, Verdict, check, check_eq, op, patience, received, tests,
+};
 
 tests! {
     fault_exit_message,

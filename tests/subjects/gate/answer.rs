@@ -3,8 +3,8 @@
 use postern_tests::syscall::abi::code::IpcFlags;
 use postern_tests::syscall::abi::op::thread::ThreadState;
 use postern_tests::syscall::{
-    Capability, DeliveryKind, ErrorCode, ErrorNumber, Item, Message, Phase, Slot, Timeout, Timeouts,
-    control, ipc,
+    Capability, DeliveryKind, ErrorCode, ErrorNumber, Item, Message, Phase, Slot, Timeout,
+    Timeouts, control, ipc,
 };
 use postern_tests::{Ctx, Verdict, check_eq, op, peer, received, sent, tell, tests, told};
 
@@ -82,9 +82,7 @@ fn gate_c70_reply_and_wait_with_nothing_to_answer(ctx: &Ctx) -> Verdict {
     let gate = ctx.gate(0x40)?;
     let nothing = ipc::reply_receive(0, ONE, [0; 4], Timeout::NEVER).map(drop);
     check_eq!(nothing, Err(sent(ErrorNumber::NoCaller)));
-    let optional = |timeout| {
-        ipc::reply_receive_with(IpcFlags::OPTIONAL, 0, ONE, [0; 4], timeout)
-    };
+    let optional = |timeout| ipc::reply_receive_with(IpcFlags::OPTIONAL, 0, ONE, [0; 4], timeout);
     check_eq!(optional(Timeout::ZERO).map(drop), Err(received(ErrorNumber::Timeout)));
     let partner = ctx.spawn(send_it, arguments(gate, 8))?;
     check_eq!(optional(postern_tests::patience())?.words[0], 8);

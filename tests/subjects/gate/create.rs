@@ -40,10 +40,7 @@ fn gate_c01_create_needs_s(ctx: &Ctx) -> Verdict {
     let powerless = ctx.derive(ctx.factory, Rights::all() - Rights::S)?;
     let (slot, before) = (ctx.slot()?, ctx.charged()?);
     check_eq!(powerless.create_gate(slot), Err(op(ErrorNumber::Perm, 0)));
-    check_eq!(
-        powerless.create_bound_gate(slot, ctx.thread, 0),
-        Err(op(ErrorNumber::Perm, 0))
-    );
+    check_eq!(powerless.create_bound_gate(slot, ctx.thread, 0), Err(op(ErrorNumber::Perm, 0)));
     nothing_made(ctx, slot, before)
 }
 
@@ -183,10 +180,7 @@ fn gate_c11_quota_is_exact(ctx: &Ctx) -> Verdict {
     check_eq!(factory.info()?.charged, COUNT * cost);
     let slot = ctx.slot()?;
     check_eq!(factory.create_gate(slot), Err(op(ErrorNumber::NoMem, 0)));
-    check_eq!(
-        factory.create_bound_gate(slot, ctx.thread, 0x40),
-        Err(op(ErrorNumber::NoMem, 0))
-    );
+    check_eq!(factory.create_bound_gate(slot, ctx.thread, 0x40), Err(op(ErrorNumber::NoMem, 0)));
     ctx.task.delete(last)?;
     check_eq!(factory.info()?.charged, (COUNT - 1) * cost);
     factory.create_gate(slot)?;
@@ -221,8 +215,7 @@ fn gate_c12_sub_factory_is_charged_to_its_parent(ctx: &Ctx) -> Verdict {
 
 fn gate_c13_first_capability_has_all_rights(ctx: &Ctx) -> Verdict {
     let gates = [ctx.unbound()?, ctx.gate(0x40)?];
-    let needed =
-        Rights::R | Rights::W | Rights::S | Rights::D | Rights::GRANT | Rights::SERVER;
+    let needed = Rights::R | Rights::W | Rights::S | Rights::D | Rights::GRANT | Rights::SERVER;
     for gate in gates {
         let rights = crate::rights::of(ctx, gate.slot())?;
         check!(rights.contains(needed), "{rights:?}");

@@ -7,9 +7,7 @@ use postern_tests::syscall::{
 };
 use postern_tests::{Ctx, Verdict, board, check, check_eq, received, sent, tests, told};
 
-use crate::{
-    ONE, answer, arguments, call_for_label, call_it, receive, send_it, send_now, waiting,
-};
+use crate::{ONE, answer, arguments, call_for_label, call_it, receive, send_it, send_now, waiting};
 
 tests! {
     gate_c60_busy_receiver_and_timeouts,

@@ -50,10 +50,7 @@ fn scene(ctx: &Ctx, mut server: Partner) -> Result<Scene, Failure> {
     let answered = ctx.spawn(call_it, arguments(gate, 0))?;
     check!(ctx.wait_until(|| board::get(0) == 1), "the server took nothing");
     answered.await_state(ctx, ThreadState::Calling)?;
-    let queued = [
-        ctx.spawn(send_it, arguments(gate, 0))?,
-        ctx.spawn(call_it, arguments(gate, 0))?,
-    ];
+    let queued = [ctx.spawn(send_it, arguments(gate, 0))?, ctx.spawn(call_it, arguments(gate, 0))?];
     for partner in &queued {
         partner.await_state(ctx, ThreadState::Sending)?;
     }

@@ -19,9 +19,7 @@ mod rights;
 mod unbound;
 mod words;
 
-use postern_tests::syscall::{
-    Capability, Delivery, Gate, Result, Slot, Tag, Timeouts, ipc,
-};
+use postern_tests::syscall::{Capability, Delivery, Gate, Result, Slot, Tag, Timeouts, ipc};
 use postern_tests::{Ctx, Failure, Partner, patience, tell};
 
 postern_tests::subject!(

@@ -54,9 +54,12 @@ fn gate_c41_bind_without_s_is_refused_first(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-/// Every way in which a bind can be wrong: what, words, item, error.
-fn bad_binds(ctx: &Ctx) -> Result<[(&'static str, [u64; 2], usize, Option<Slot>, ErrorCode); 9], Failure>
-{
+/// A bind that is wrong: what about it, its words, how many of them count, its
+/// item, the error.
+type BadBind = (&'static str, [u64; 2], usize, Option<Slot>, ErrorCode);
+
+/// Every way in which a bind can be wrong.
+fn bad_binds(ctx: &Ctx) -> Result<[BadBind; 9], Failure> {
     let weak = ctx.derive(ctx.thread, Rights::all() - Rights::S)?;
     let inval = op(ErrorNumber::Inval, ITEM);
     let thread = Some(ctx.thread.slot());

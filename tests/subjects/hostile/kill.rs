@@ -43,7 +43,10 @@ fn hostile_factory_used_up(ctx: &Ctx) -> Verdict {
         let mut peer = ctx.peer()?;
         let before = ctx.charged()?;
         let task = peer.task().ok_or(postern_tests::Failure::new(format_args!("no task")))?;
-        task.delegate(Item::all(factory.slot()), Slot::new(postern_tests::protocol::slot::FACTORY))?;
+        task.delegate(
+            Item::all(factory.slot()),
+            Slot::new(postern_tests::protocol::slot::FACTORY),
+        )?;
         peer.start(use_up, 0)?;
         let made = peer.join()?;
         check!(made > 10 && made < 100, "{made:#x} objects in round {round}");

@@ -3,6 +3,7 @@
 use postern_tests::bare::call::Registers;
 use postern_tests::runtime::log;
 use postern_tests::syscall::abi::op::thread::ThreadState;
+use postern_tests::syscall::abi::rights::Kind;
 use postern_tests::syscall::abi::tag::protocol::KOBJECT;
 use postern_tests::syscall::abi::utcb::{ITEMS, RECEIVE_SOURCE, REPLY_HANDLE, WINDOWS};
 use postern_tests::syscall::{
@@ -24,6 +25,8 @@ const SEED: u64 = 0x5eed_2024;
 const CALLS: u64 = 60_000;
 /// Words of the board: a peer's calls so far, from here on.
 const PROGRESS: usize = 8;
+/// Word of the board: how many calls succeeded.
+const SUCCESS: usize = 7;
 /// Bytes that each peer may use.
 const QUOTA: u64 = 512 * 1024;
 
@@ -40,11 +43,30 @@ fn word(random: &mut Random) -> u64 {
     }
 }
 
-/// An operation: most often one that exists.
-fn operation(random: &mut Random) -> u64 {
-    match random.below(20) {
-        0 => random.next(),
-        _ => (1 + random.below(10)) << 8 | (1 + random.below(12)),
+/// What a peer has from the start: slot, and the kind of object there.
+const TABLE: [(u64, u64); 8] = [
+    (1, Kind::Task as u64),
+    (2, Kind::Thread as u64),
+    (64, Kind::Gate as u64),
+    (65, Kind::Gate as u64),
+    (66, Kind::Gate as u64),
+    (67, Kind::Factory as u64),
+    (68, Kind::Task as u64),
+    (69, Kind::Thread as u64),
+];
+
+/// A handle and an operation: most often such that they fit each other.
+fn target(random: &mut Random) -> (u64, u64) {
+    let (slot, kind) = TABLE[random.below(8) as usize];
+    let operation = |kind: u64, random: &mut Random| kind << 8 | (1 + random.below(12));
+    match random.below(16) {
+        0 => (random.next(), random.next()),
+        1 => (slot, operation(1 + random.below(10), random)),
+        // What it made itself, of whatever kind.
+        2..8 => (70 + random.below(30), operation(1 + random.below(10), random)),
+        // Much is made.
+        8..10 => (67, 0x101),
+        _ => (slot, operation(kind, random)),
     }
 }
 
@@ -78,12 +100,19 @@ fn code(random: &mut Random, may_be_unknown: bool) -> u64 {
 
 /// Fills the part of the UTCB that the kernel reads.
 fn shuffle_utcb(random: &mut Random) {
-    for index in (ITEMS..ITEMS + 16).chain(WINDOWS..WINDOWS + 8).chain([REPLY_HANDLE, RECEIVE_SOURCE])
+    for index in
+        (ITEMS..ITEMS + 16).chain(WINDOWS..WINDOWS + 8).chain([REPLY_HANDLE, RECEIVE_SOURCE])
     {
         let value = random.below(peer::COUNT) | (random.next() & 0x1ff) << 8;
         let value = if index < WINDOWS && index % 2 == 1 { value >> 8 } else { value & 0xff };
         utcb::write(index, value);
     }
+}
+
+/// Counts a call of peer `number`, and whether it succeeded.
+fn count(number: u64, after: Registers) {
+    board::add(PROGRESS + number as usize, 1);
+    board::add(SUCCESS, !after.flags & 1);
 }
 
 /// Registers of any value at all: the codes are mostly unknown, the handles and
@@ -103,7 +132,7 @@ fn any_registers(argument: u64) -> u64 {
         if after.flags & !1 != 0x202 || after.rbx != 0 || after.r15 != 0 {
             return 1;
         }
-        board::add(PROGRESS + argument as usize, 1);
+        count(argument, after);
     }
     0
 }
@@ -118,19 +147,19 @@ fn operations(argument: u64) -> u64 {
         for index in 4..8 {
             utcb::write(index, word(&mut random));
         }
-        let words = random.below(8);
+        let (handle, operation) = target(&mut random);
+        let words = 1 + random.below(8);
         let items = random.below(3);
         let mut registers = Registers::patterned(Code::Call.plain());
-        registers.rdi = random.below(peer::COUNT);
+        registers.rdi = handle;
         registers.rsi = Tag::new(KOBJECT, words as usize).with_items(items as usize).bits();
-        registers.rdx = operation(&mut random);
-        registers.r10 = if random.below(3) == 0 { random.below(13) } else { word(&mut random) };
-        registers.r8 = word(&mut random);
+        registers.rdx = operation;
+        registers.r10 = if random.below(2) == 0 { random.below(13) } else { word(&mut random) };
+        registers.r8 = if random.below(2) == 0 { 70 + random.below(30) } else { word(&mut random) };
         registers.r9 = word(&mut random);
         // A gate without SERVER takes even these as messages.
         registers.rax |= u64::from(Timeout::ZERO.bits()) << 32 | 20 << 48;
-        let _ = registers.call();
-        board::add(PROGRESS + argument as usize, 1);
+        count(argument, registers.call());
     }
     0
 }
@@ -150,8 +179,7 @@ fn messages(argument: u64) -> u64 {
         if registers.rax & 0xff == Code::SaveReply as u64 {
             registers.rdi = random.below(peer::COUNT);
         }
-        let _ = registers.call();
-        board::add(PROGRESS + argument as usize, 1);
+        count(argument, registers.call());
     }
     0
 }
@@ -232,7 +260,10 @@ fn storm(ctx: &Ctx, body: postern_tests::Body) -> Verdict {
             check_eq!(peer.info()?.detail, 0, "a register was not as it must be");
         }
     }
-    log!("{last} calls were made");
+    let succeeded = board::get(SUCCESS);
+    log!("{last} calls were made, {succeeded} succeeded");
+    // A storm in which nothing works tests nothing.
+    check!(succeeded > last / 50, "only {succeeded} of {last} calls succeeded");
     check!(last > CALLS / 2, "only {last} calls were made");
     still_sane(ctx)?;
     drop(peers);

@@ -123,8 +123,7 @@ fn memory_g05_overlap_is_refused(ctx: &Ctx) -> Verdict {
     let before = ctx.charged()?;
     // Pages from and to, of eight at AT + 2.
     for (from, to) in [(4, 8), (2, 5), (7, 10), (5, 6), (2, 10), (4, 5), (7, 8)] {
-        let mapped =
-            ctx.task.map(second, AT + from * PAGE, 0, (to - from) * PAGE, Rights::R);
+        let mapped = ctx.task.map(second, AT + from * PAGE, 0, (to - from) * PAGE, Rights::R);
         check_eq!(mapped, Err(op(ErrorNumber::Exists, 1)), "pages {from} to {to}");
     }
     check_eq!(ctx.charged()?, before);

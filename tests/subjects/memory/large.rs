@@ -142,9 +142,8 @@ fn memory_g05_destroyed_while_being_zeroed(ctx: &Ctx) -> Verdict {
         let _ = ctx.task.destroy(slot);
     }
     check!(interrupted > 0, "the zeroing was never interrupted");
-    let reached = ctx.wait_until(|| {
-        ctx.charged().is_ok_and(|charged| charged.saturating_sub(before) < LARGE)
-    });
+    let reached = ctx
+        .wait_until(|| ctx.charged().is_ok_and(|charged| charged.saturating_sub(before) < LARGE));
     check!(reached, "{} bytes stay charged", ctx.charged()? - before);
     check_eq!(ctx.task.delete(slot), Err(op(ErrorNumber::NotExistent, 1)));
     Ok(())

@@ -110,9 +110,8 @@ fn notification_g07_irq_rights_and_arguments(ctx: &Ctx) -> Verdict {
     check_eq!(without(Rights::S)?.unbind(), perm);
     check_eq!(without(Rights::W)?.acknowledge(), perm);
     check_eq!(without(Rights::W)?.mask(true), perm);
-    let bind = |words: &[u64], item: Slot| {
-        operate(ctx.irq.slot(), words, &[Item::all(item)]).map(drop)
-    };
+    let bind =
+        |words: &[u64], item: Slot| operate(ctx.irq.slot(), words, &[Item::all(item)]).map(drop);
     for slot in [ctx.slot()?, Slot::NULL, ctx.thread.slot(), ctx.irq.slot()] {
         check_eq!(bind(&[BIND, 1], slot), Err(op(ErrorNumber::Inval, ITEM)), "{slot}");
     }

@@ -165,9 +165,8 @@ fn notification_g07_closed_receive(ctx: &Ctx) -> Verdict {
     check_eq!(only().map(drop), inval, "not bound to this thread");
     notification.bind(ctx.thread)?;
     check_eq!(only().map(drop), Err(received(ErrorNumber::Timeout)));
-    let body: Body = |slot| {
-        tell(ipc::send(Slot::new(slot as u32), Tag::new(7, 0), [0; 4], Timeout::NEVER))
-    };
+    let body: Body =
+        |slot| tell(ipc::send(Slot::new(slot as u32), Tag::new(7, 0), [0; 4], Timeout::NEVER));
     let sender = ctx.spawn(body, gate.slot().word())?;
     sender.await_state(ctx, ThreadState::Sending)?;
     check_eq!(only().map(drop), Err(received(ErrorNumber::Timeout)), "with a message there");

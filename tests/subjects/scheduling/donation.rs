@@ -87,9 +87,7 @@ fn scheduling_g08_priority_falls_back_with_the_callers_death(ctx: &Ctx) -> Verdi
     let server = ctx.spawn_at(30, take_and_spin, 0)?;
     let gate = ctx.gate_to(server.thread(), 0)?;
     server.await_state(ctx, ThreadState::Receiving)?;
-    let caller: Body = |slot| {
-        tell(ipc::call(Slot::new(slot as u32), TAG, [0; 4], Timeouts::NEVER))
-    };
+    let caller: Body = |slot| tell(ipc::call(Slot::new(slot as u32), TAG, [0; 4], Timeouts::NEVER));
     let caller = ctx.spawn_at(90, caller, gate.slot().word())?;
     caller.await_state(ctx, ThreadState::Calling)?;
     ctx.task.destroy(caller.thread().slot())?;

@@ -59,11 +59,7 @@ const WAITS: [(ThreadState, Phase, Body); 4] = [
 
 /// A partner that waits in one of these ways, the server that takes its calls,
 /// and the gate between them.
-fn waiting(
-    ctx: &Ctx,
-    state: ThreadState,
-    body: Body,
-) -> Result<(Partner, Partner, Gate), Failure> {
+fn waiting(ctx: &Ctx, state: ThreadState, body: Body) -> Result<(Partner, Partner, Gate), Failure> {
     let server = ctx.spawn(
         |_| {
             let _ = ipc::receive(Timeout::NEVER);

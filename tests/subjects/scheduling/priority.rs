@@ -39,11 +39,8 @@ fn scheduling_g08_more_urgent_runs_at_once(ctx: &Ctx) -> Verdict {
 
 fn scheduling_g08_less_urgent_waits(ctx: &Ctx) -> Verdict {
     gate(ctx)?;
-    let partners = [
-        ctx.spawn_at(10, log_it, 1)?,
-        ctx.spawn_at(99, log_it, 2)?,
-        ctx.spawn_at(50, log_it, 3)?,
-    ];
+    let partners =
+        [ctx.spawn_at(10, log_it, 1)?, ctx.spawn_at(99, log_it, 2)?, ctx.spawn_at(50, log_it, 3)?];
     let start = control::clock();
     while control::clock() < start + 30_000_000 {
         control::yield_now();
@@ -156,10 +153,7 @@ fn scheduling_g08_set_priority_errors(ctx: &Ctx) -> Verdict {
     check_eq!(set(scheduler, 5, &[Item::all(weak.slot())]), Err(op(ErrorNumber::Perm, ITEM)));
     let powerless = ctx.derive(ctx.scheduler, Rights::R)?;
     check_eq!(set(powerless.slot(), 5, &item), Err(op(ErrorNumber::Perm, 0)));
-    check_eq!(
-        operate(scheduler, &[0x901], &item).map(drop),
-        Err(op(ErrorNumber::TooShort, 1))
-    );
+    check_eq!(operate(scheduler, &[0x901], &item).map(drop), Err(op(ErrorNumber::TooShort, 1)));
     check_eq!(thread.info()?.priority, PRIORITY);
     set(scheduler, 255, &item)?;
     check_eq!(thread.info()?.priority, 255);

@@ -27,9 +27,8 @@ fn scheduling_g08_equals_share_the_cpu(ctx: &Ctx) -> Verdict {
         check_eq!(partner.join()?, 0);
         *time = partner.info()?.cpu_time;
     }
-    let (least, most) = times.iter().fold((u64::MAX, 0), |(least, most), time| {
-        (least.min(*time), most.max(*time))
-    });
+    let (least, most) =
+        times.iter().fold((u64::MAX, 0), |(least, most), time| (least.min(*time), most.max(*time)));
     // A slice more or less, out of ten each.
     check!(least * 2 > most, "CPU time of three equals: {times:?}");
     Ok(())

@@ -82,13 +82,13 @@ pub fn overflow_stack(_: u64) -> u64 {
     unsafe { asm!("2:", "push 0", "jmp 2b", options(noreturn)) }
 }
 
-/// The address of the instruction of [`mark`].
+/// The address of the instruction of a function that tests try to overwrite.
 #[must_use]
 pub fn text_address() -> u64 {
     mark as *const () as u64
 }
 
-/// A function whose text tests try to overwrite.
+/// See [`text_address`].
 #[inline(never)]
 extern "C" fn mark() -> u64 {
     17
