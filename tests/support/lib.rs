@@ -24,12 +24,14 @@ pub mod bare;
 pub mod board;
 mod context;
 mod failure;
+mod outcome;
 mod partner;
 pub mod protocol;
 pub mod registry;
 
-pub use context::Ctx;
+pub use context::{Ctx, patience};
 pub use failure::{Failure, Verdict, op, received, sent};
+pub use outcome::{tell, told};
 pub use partner::{Body, End, Partner, peer};
 pub use registry::Test;
 

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::elf::Executable;
+use crate::manifest::App;
 use crate::workspace::{self, BARE_METAL};
 use crate::{setup, step};
 
@@ -34,6 +35,7 @@ impl Profile {
 }
 
 /// A compiled program, with its symbols.
+#[derive(Clone)]
 pub struct Program {
     /// The name of the binary.
     pub name: String,
@@ -87,6 +89,21 @@ pub fn programs(packages: &[&str], profile: Profile) -> Result<Vec<Program>> {
     // Cargo reports what finishes first first; an image should not depend on it.
     found.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(found)
+}
+
+/// Compiles the binaries of an app from outside, into its own target folder.
+///
+/// Cargo runs in the top folder of this repository, so that the flags and the
+/// toolchain are those of all other programs.
+pub fn app(app: &App) -> Result<Vec<Program>> {
+    let mut cargo = workspace::bare_metal_cargo();
+    cargo.args(["build", "--bins", "--target", BARE_METAL, "--profile", Profile::Release.name()]);
+    cargo.arg("--manifest-path").arg(app.folder.join("Cargo.toml"));
+    // Names for the addresses in crash reports.
+    cargo.args(["--config", "profile.release.debug='line-tables-only'"]);
+    let text = format!("building {} in {}", app.package, workspace::shown(&app.folder));
+    step::say(&text);
+    executables(&mut cargo).with_context(|| format!("{text} failed"))
 }
 
 /// The tool that makes disk images. The first time takes minutes.

@@ -3,16 +3,20 @@
 //! Must write the same image that `run` boots: what was tried is what ships.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::system::{Firmware, Kind, System};
+use crate::manifest::{App, Manifest};
+use crate::system::{Firmware, System};
 use crate::{setup, workspace};
 
 #[derive(clap::Args)]
 pub struct Options {
+    /// Add the programs of a crate, with its postern.toml
+    #[arg(long, value_name = "PATH")]
+    app: Option<PathBuf>,
     /// Write images in QEMU's own format, too
     #[arg(long)]
     qcow2: bool,
@@ -20,13 +24,13 @@ pub struct Options {
 
 /// Runs the command.
 pub fn main(options: &Options) -> Result<ExitCode> {
+    let app = options.app.as_deref().map(App::find).transpose()?;
+    let manifest = Manifest::load(app.as_ref())?;
     setup::ensure(setup::Need::Build)?;
-    let converter = "qemu-img";
-    ensure!(
-        !options.qcow2 || workspace::is_installed(converter),
-        "--qcow2 needs {converter}, which is not installed (Debian: apt-get install qemu-utils)"
-    );
-    let system = System::build(Kind::Normal)?;
+    if options.qcow2 {
+        setup::ensure_converter()?;
+    }
+    let system = System::from_manifest(&manifest, app.as_ref())?;
     let folder = workspace::output("")?;
     for firmware in [Firmware::Bios, Firmware::Uefi] {
         let image = folder.join(format!("postern-{}.img", firmware.name()));
@@ -35,7 +39,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
         show(&image)?;
         if options.qcow2 {
             let compact = image.with_extension("qcow2");
-            let mut convert = Command::new(converter);
+            let mut convert = Command::new(setup::QEMU_IMG);
             convert.args(["convert", "-f", "raw", "-O", "qcow2"]).arg(&image).arg(&compact);
             workspace::output_of(&mut convert)?;
             show(&compact)?;

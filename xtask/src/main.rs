@@ -8,10 +8,12 @@
 mod archive;
 mod bench;
 mod build;
+mod caps;
 mod check;
 mod elf;
 mod host;
 mod image;
+mod manifest;
 mod prompt;
 mod protocol;
 mod qemu;
@@ -48,6 +50,8 @@ enum Command {
     Bench(bench::Options),
     /// Write disk images for BIOS and UEFI machines
     Image(image::Options),
+    /// Show which programs the system has, what each is given, who may call whom
+    Caps(caps::Options),
     /// Check formatting, lints, host tests and documentation
     Check(check::Options),
 }
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::main(&options),
         Command::Bench(options) => bench::main(&options),
         Command::Image(options) => image::main(&options),
+        Command::Caps(options) => caps::main(&options),
         Command::Check(options) => check::main(&options),
     };
     result.unwrap_or_else(|error| {

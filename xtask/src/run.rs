@@ -5,6 +5,7 @@
 //! give the terminal back in any case.
 
 use std::io::{Read, Write, stderr, stdin, stdout};
+use std::path::PathBuf;
 use std::process::{ChildStdin, ExitCode};
 use std::sync::mpsc::Sender;
 use std::thread;
@@ -13,9 +14,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use postern_abi::harness::PROMPT;
 
+use crate::manifest::{App, Manifest};
 use crate::qemu::{Event, Guest, Machine, Outcome};
 use crate::symbols::{Filter, Symbols};
-use crate::system::{Firmware, Kind, System};
+use crate::system::{Firmware, System};
 use crate::terminal::Raw;
 use crate::{prompt, setup, step, workspace};
 
@@ -33,6 +35,10 @@ pub struct Options {
     /// Type these commands, separated by `;`, and print what they answer
     #[arg(long, value_name = "COMMANDS")]
     exec: Option<String>,
+    /// Add the programs of a crate, which may be outside of the repository;
+    /// its postern.toml says what they are given
+    #[arg(long, value_name = "PATH")]
+    app: Option<PathBuf>,
     /// Seconds to wait for a prompt (with --exec) or, when the input is no
     /// terminal, for output after its end
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
@@ -50,8 +56,12 @@ pub struct Options {
 
 /// Runs the command.
 pub fn main(options: &Options) -> Result<ExitCode> {
+    // First, because nothing is as fast: a mistake is seen at once.
+    let app = options.app.as_deref().map(App::find).transpose()?;
+    let manifest = Manifest::load(app.as_ref())?;
+    manifest.ensure_fits(&options.memory)?;
     setup::ensure(if options.uefi { setup::Need::Uefi } else { setup::Need::Bios })?;
-    let system = System::build(Kind::Normal)?;
+    let system = System::from_manifest(&manifest, app.as_ref())?;
     let firmware = Firmware::from_option(options.uefi);
     let machine = Machine {
         image: system.image("", firmware)?,

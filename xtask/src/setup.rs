@@ -16,6 +16,9 @@ use crate::workspace::{self, BARE_METAL};
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";
 
+/// Converts disk images.
+pub const QEMU_IMG: &str = "qemu-img";
+
 /// Code and variables of the UEFI firmware, where distributions put them.
 const FIRMWARE: [(&str, &str); 5] = [
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
@@ -66,6 +69,11 @@ pub fn ensure_linters() -> Result<()> {
     let wanted = [("rustfmt", "rustfmt"), ("clippy-driver", "clippy")];
     let missing: Vec<_> = wanted.iter().filter(|tool| !bin.join(tool.0).is_file()).collect();
     components(&missing.iter().map(|tool| tool.1).collect::<Vec<_>>())
+}
+
+/// Makes sure that the tool for QEMU's own image format is there.
+pub fn ensure_converter() -> Result<()> {
+    if workspace::is_installed(QEMU_IMG) { Ok(()) } else { install(QEMU_IMG, &Package::CONVERTER) }
 }
 
 /// The folder of the compiler in use.
@@ -135,6 +143,13 @@ impl Package {
         dnf: "qemu-system-x86-core",
         pacman: "qemu-system-x86",
         zypper: "qemu-x86",
+        brew: "qemu",
+    };
+    const CONVERTER: Self = Self {
+        apt: "qemu-utils",
+        dnf: "qemu-img",
+        pacman: "qemu-img",
+        zypper: "qemu-img",
         brew: "qemu",
     };
     const FIRMWARE: Self = Self {

@@ -1,7 +1,7 @@
 //! A system: a kernel with its programs, made into a disk image.
 //!
-//! Must never decide what the programs do; which ones there are is all it
-//! knows. An image is named after what is in it, so that several runs at once
+//! Must never decide what the programs do: which ones there are, and what each
+//! is given, the manifest says. An image is named after what is in it, so that several runs at once
 //! cannot take each other's.
 
 use std::fs;
@@ -15,17 +15,16 @@ use postern_abi::harness::CMDLINE;
 
 use crate::archive;
 use crate::build::{self, Profile, Program};
+use crate::manifest::{self, App, Manifest};
 use crate::symbols::Symbols;
 use crate::workspace;
 
 /// Images that were not used for so long are removed.
 const KEPT: Duration = Duration::from_secs(60 * 60);
 
-/// Which programs a system has.
+/// Which programs a system has, beside those of a manifest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// What a person uses.
-    Normal,
     /// The in-QEMU tests.
     Tests,
     /// The benchmarks.
@@ -35,15 +34,6 @@ pub enum Kind {
 impl Kind {
     fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Normal => &[
-                "postern-init",
-                "postern-console",
-                "postern-names",
-                "postern-shell",
-                "postern-crasher",
-                "postern-echo-server",
-                "postern-echo-client",
-            ],
             Self::Tests => &["postern-tests"],
             Self::Bench => &["postern-bench"],
         }
@@ -52,7 +42,6 @@ impl Kind {
     /// Names of the binary that the kernel starts as `init`.
     fn init(self) -> &'static [&'static str] {
         match self {
-            Self::Normal => &["init", "postern-init"],
             Self::Tests => &["runner"],
             Self::Bench => &["bench", "postern-bench"],
         }
@@ -62,6 +51,9 @@ impl Kind {
         if self == Self::Tests { Profile::Checked } else { Profile::Release }
     }
 }
+
+/// The package that starts what a manifest says, and its binary.
+const INIT: (&str, &str) = ("postern-init", "init");
 
 /// What the machine starts from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,9 +92,8 @@ pub struct System {
 }
 
 impl System {
-    /// Compiles everything that a system of this kind needs.
+    /// Compiles a system that has no manifest.
     pub fn build(kind: Kind) -> Result<Self> {
-        let kernel = build::kernel(kind.profile())?;
         let mut programs = build::programs(kind.packages(), kind.profile())?;
         let Some(index) = programs.iter().position(|one| kind.init().contains(&&*one.name)) else {
             bail!(
@@ -112,11 +103,43 @@ impl System {
             );
         };
         let init = programs.remove(index);
+        Self::assemble(kind.profile(), init, programs, Vec::new())
+    }
+
+    /// Compiles the system of the manifest, with the programs of an app from
+    /// outside if there is one.
+    pub fn from_manifest(manifest: &Manifest, app: Option<&App>) -> Result<Self> {
+        let (system, outside) = manifest.programs.split_at(manifest.system);
+        let mut packages = vec![INIT.0];
+        packages.extend(system.iter().filter_map(|one| Some(one.package.as_ref()?.value.as_str())));
+        packages.sort_unstable();
+        packages.dedup();
+        let profile = Profile::Release;
+        let built = build::programs(&packages, profile)?;
+        let mut programs = named(system, &built)?;
+        if let Some(app) = app {
+            programs.extend(named(outside, &build::app(app)?)?);
+        }
+        let init = built.iter().find(|program| program.name == INIT.1);
+        let init = init.with_context(|| format!("{} has no binary `{}`", INIT.0, INIT.1))?;
+        let compiled = manifest::compile(&manifest.programs)?;
+        let files = vec![(postern_manifest::FILE.to_owned(), compiled)];
+        Self::assemble(profile, init.clone(), programs, files)
+    }
+
+    /// Puts the files of the boot archive together, each checked.
+    fn assemble(
+        profile: Profile,
+        init: Program,
+        programs: Vec<Program>,
+        mut files: Vec<(String, Vec<u8>)>,
+    ) -> Result<Self> {
+        let kernel = build::kernel(profile)?;
         let loaded = kernel.stripped()?;
         kernel.executable(&loaded)?;
         let flat = archive::flat(&init.executable(&init.stripped()?)?)
             .with_context(|| format!("the program `{}` cannot be init", init.name))?;
-        let mut files = vec![("init".to_owned(), flat)];
+        files.insert(0, ("init".to_owned(), flat));
         for program in &programs {
             let stripped = program.stripped()?;
             program.executable(&stripped)?;
@@ -173,6 +196,18 @@ impl System {
         fs::rename(&part, &image).with_context(|| format!("cannot write {}", image.display()))?;
         Ok(image)
     }
+}
+
+/// The compiled programs under the names that the manifest gives them: two of
+/// them can be the same binary.
+fn named(wanted: &[manifest::model::Program], built: &[Program]) -> Result<Vec<Program>> {
+    let find = |program: &manifest::model::Program| {
+        let binary = &program.binary().value;
+        let found = built.iter().find(|one| one.name == *binary);
+        let found = found.with_context(|| format!("cargo did not build the binary `{binary}`"))?;
+        Ok(Program { name: program.name.value.clone(), elf: found.elf.clone() })
+    };
+    wanted.iter().map(find).collect()
 }
 
 /// Removes files that nobody can be waiting for any more.

@@ -92,7 +92,7 @@ fn machine(options: &Options, system: &System, cmdline: &str) -> Result<Machine>
         image: system.image(cmdline, firmware)?,
         firmware,
         memory: "256M".into(),
-        counted: false,
+        counted: true,
         debugger: false,
     })
 }

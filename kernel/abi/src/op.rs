@@ -17,11 +17,13 @@ pub mod factory {
     /// - `Gate`: without items unbound; with an item (a thread, S needed): w3 label.
     /// - `Memory`: w3 bytes, a multiple of 4096; physically contiguous, zeroed.
     /// - `Notification`: nothing more.
+    /// - `Scheduler`: w3 maximum priority, at most that of item 0, a
+    ///   `Scheduler` (W needed); nothing is charged.
     /// - `IoPort`: w3 first port, w4 number of ports; item 0 an `IoPort` (W
     ///   needed) that covers them.
     pub const CREATE: u64 = 0x101;
-    /// w0 quota, w1 bytes charged, w2 free bytes of the machine's memory,
-    /// w3 bytes of the machine's memory. Needs R.
+    /// w0 quota, w1 bytes charged; of the root factory also w2 free bytes of
+    /// the machine's memory, w3 all of them, else 0. Needs R.
     pub const INFO: u64 = 0x102;
     /// Destroy everything that was made through this factory and its
     /// sub-factories, the caller included if it was. The factory stays and is

@@ -9,7 +9,8 @@ use postern_arena::{Arena, Ref};
 
 use crate::Kernel;
 use crate::account::{cost, make_room};
-use crate::cap::{SlotId, Target};
+use crate::cap::{Slot, SlotId, Target};
+use crate::invoke::factory::ALL;
 use crate::machine::{Machine, Next};
 use crate::mem::Frames;
 use crate::object::{Factory, Header, IoPort, Memory, Task};
@@ -33,8 +34,6 @@ impl fmt::Display for BootError {
     }
 }
 
-const ALL: Rights = Rights::all().difference(Rights::SERVER);
-
 impl<M: Machine> Kernel<M> {
     /// Makes the root factory and starts `init` with capabilities to
     /// everything (slots: [`init`]). `archive` are the frames of the boot
@@ -52,6 +51,8 @@ impl<M: Machine> Kernel<M> {
         let root = self.root_factory().map_err(at("the root factory"))?;
         let slots = u64::from(init::SLOTS);
         let task = self.create_task(root, slots).map_err(at("its task"))?;
+        let pages = (slots * size_of::<Slot>() as u64).div_ceil(PAGE);
+        while !self.grow_task(task, pages).map_err(at("its capability table"))? {}
         let thread = self.create_thread(root, init::PRIORITY).map_err(at("its thread"))?;
         self.init = Some(thread);
         self.bind_thread(thread, task).map_err(at("its UTCB"))?;

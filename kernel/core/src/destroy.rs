@@ -61,6 +61,9 @@ impl<M: Machine> Kernel<M> {
                 return;
             }
         } else {
+            if target.kind == Kind::Gate && !self.release_waiting(target.reference()) {
+                return;
+            }
             if target.kind == Kind::Thread {
                 self.finish_fault(target.reference());
                 if !self.drain_thread(target.reference()) {
@@ -147,6 +150,10 @@ impl<M: Machine> Kernel<M> {
         let Some(thread) = self.threads.get_mut(reference) else { return };
         thread.state = State::Exited;
         thread.fault = None;
+        if self.init == Some(reference) {
+            self.init_ended();
+        }
+        let Some(thread) = self.threads.get_mut(reference) else { return };
         if let Some(work) = thread.work.take() {
             self.abandon(work);
         }

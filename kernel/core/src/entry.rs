@@ -137,9 +137,14 @@ impl<M: Machine> Kernel<M> {
             self.send_end(thread, gate, words);
         }
         if self.init == Some(thread) {
-            self.machine.log(b"init has ended; nothing more can happen\n");
-            self.machine.give_up();
+            self.init_ended();
         }
+    }
+
+    /// The first thread of `init` is no more.
+    pub(crate) fn init_ended(&mut self) {
+        self.machine.log(b"init has ended; nothing more can happen\n");
+        self.machine.give_up();
     }
 
     /// The registers of the current thread, for the machine to load and store.

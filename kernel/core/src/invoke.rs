@@ -5,7 +5,7 @@
 //! rights suffice, the message is long enough, the arguments are right, the
 //! quota allows it; only then does anything change.
 
-mod factory;
+pub(crate) mod factory;
 mod gate;
 mod registers;
 mod small;
@@ -34,6 +34,8 @@ pub(crate) struct Request<M: Machine> {
     pub task: Ref<Task<M>>,
     /// The object.
     pub target: Target,
+    /// The slot of the capability that was used.
+    pub slot: SlotId,
     /// Rights of the capability that was used.
     pub rights: Rights,
     /// Tag of the message.

@@ -9,6 +9,8 @@ use crate::object::Thread;
 use crate::object::thread::{Queue, State};
 use crate::sched::{QueueLinks, Threads, TimeoutEntry};
 
+/// Deadlines that one timer interrupt deals with.
+const EXPIRED: usize = 64;
 /// Nanoseconds of a time slice.
 const SLICE: u64 = 10_000_000;
 
@@ -208,8 +210,11 @@ impl<M: Machine> Kernel<M> {
         self.stretch_begins();
         self.clock.armed = None;
         let now = self.machine.now();
-        while let Some(entry) = self.timeouts.first().filter(|entry| entry.deadline <= now) {
-            let Some(thread) = self.threads.at(entry.thread) else { break };
+        // The rest has its turn at once: the timer is armed for a time that has
+        // passed then.
+        for _ in 0..EXPIRED {
+            let first = self.timeouts.first().filter(|entry| entry.deadline <= now);
+            let Some(thread) = first.and_then(|entry| self.threads.at(entry.thread)) else { break };
             self.expire(thread);
         }
         if self.clock.slice_end.is_some_and(|end| end <= now) {

@@ -15,6 +15,7 @@ use crate::Kernel;
 use crate::account::{Charged, QUOTA};
 use crate::cap::{SlotId, Target};
 use crate::invoke::Answer;
+use crate::invoke::factory::ALL;
 use crate::machine::{Access, Machine, Placement};
 use crate::object::{Factory, Mapping, Memory, Task, Thread};
 
@@ -59,6 +60,16 @@ pub enum Work<M: Machine> {
         memory: Ref<Memory>,
         /// Pages done.
         done: u64,
+        /// The slot that the caller named.
+        slot: u64,
+    },
+    /// Make the capability table of a new task, then put its capability into a
+    /// slot.
+    Table {
+        /// The task, of which there is no capability yet.
+        task: Ref<Task<M>>,
+        /// Pages of its table.
+        pages: u64,
         /// The slot that the caller named.
         slot: u64,
     },
@@ -115,6 +126,17 @@ impl<M: Machine> Kernel<M> {
         };
         let result = match work {
             Work::Zero { memory, done, slot } => self.zero_step(thread, memory, done, slot),
+            Work::Table { task, pages, slot } => {
+                let target = Target::new(Kind::Task, task);
+                match self.grow_task(task, pages) {
+                    Ok(false) => Ok(Some(work)),
+                    Ok(true) => self.hand_out(thread, target, slot),
+                    Err(error) => {
+                        self.destroy(target);
+                        Err(error)
+                    }
+                }
+            }
             Work::Map { mapping } => self.map_step(mapping),
             Work::Protect(protection) => self.protect_step(protection),
             Work::Unmap { task, start, end, done, error } => {
@@ -156,6 +178,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn abandon(&mut self, work: Work<M>) {
         match work {
             Work::Zero { memory, .. } => self.destroy(Target::new(Kind::Memory, memory)),
+            Work::Table { task, .. } => self.destroy(Target::new(Kind::Task, task)),
             // The mapping exists and is undone with its task; a half-filled
             // one is as good as a whole one for that.
             Work::Map { .. } | Work::Unmap { .. } | Work::Protect(_) => {}
@@ -180,11 +203,22 @@ impl<M: Machine> Kernel<M> {
         if done < memory.frames.pages() {
             return Ok(Some(Work::Zero { memory: reference, done, slot }));
         }
-        let target = Target::new(Kind::Memory, reference);
+        self.hand_out(thread, Target::new(Kind::Memory, reference), slot)
+    }
+
+    /// Puts the capability of an object that took long to make into the slot
+    /// that the caller named; ends the object if that has become impossible.
+    fn hand_out(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        target: Target,
+        slot: u64,
+    ) -> Result<Option<Work<M>>, ErrorCode> {
+        let gone = ErrorCode::new(ErrorNumber::NotExistent, 2);
         let task = self.threads.get(thread).and_then(|thread| thread.task).ok_or(gone)?;
         // Another thread of the task may have filled the slot in the meantime.
         match self.check_empty(task, slot, 2) {
-            Ok(slot) => self.install(slot, target, Rights::all() - Rights::SERVER, None),
+            Ok(slot) => self.install(slot, target, ALL, None),
             Err(error) => {
                 self.destroy(target);
                 return Err(error);
@@ -306,7 +340,11 @@ impl<M: Machine> Kernel<M> {
         done: u64,
         error: Option<ErrorCode>,
     ) -> Result<Option<Work<M>>, ErrorCode> {
-        let Some(found) = self.mapping_in(task_ref, start, end) else {
+        // A mapping made meanwhile may begin in the range and end outside.
+        let whole = self.mapping_in(task_ref, start, end).filter(|index| {
+            self.mappings.nth(*index).is_some_and(|it| it.at + it.pages * PAGE <= end)
+        });
+        let Some(found) = whole else {
             return match error {
                 Some(error) => Err(error),
                 None => {

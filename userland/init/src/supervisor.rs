@@ -1,210 +1,215 @@
-//! The supervisor: answers those who ask, learns what died, starts again what
-//! the plan says.
+//! The supervisor: starts programs, learns what died, starts again what the
+//! manifest says.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use postern_manifest::{Manifest, Object, Program, Start};
 use postern_runtime::protocol::Name;
-use postern_runtime::protocol::supervisor::{
-    Error, MemoryFigures, ProgramInfo, ProgramState, Supervisor, SupervisorServer,
-};
-use postern_runtime::server::{Answer, Reply, Request, Server};
-use postern_runtime::syscall::Thread;
+use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState};
 use postern_runtime::syscall::abi::harness::{SYMBOL_CLOSE, SYMBOL_OPEN};
 use postern_runtime::syscall::abi::op::thread::ThreadState;
-use postern_runtime::syscall::abi::tag::protocol::EXIT;
-use postern_runtime::{Boot, log, memory};
+use postern_runtime::syscall::{Capability, Thread};
+use postern_runtime::{Boot, memory, slots};
 
-use crate::plan::{NOT_PROGRAMS, OTHER, Plan};
-use crate::power;
-use crate::start::{EXIT_LABEL, start};
+use crate::grants::Link;
+use crate::journal::{Journal, note};
+use crate::start::start;
 use crate::table::{Entry, Table};
 
-/// Most clients that wait for the end of one program.
-const WAITERS: usize = 16;
+/// Most programs that are started because one of them needs the next.
+const LONGEST_CHAIN: usize = 8;
 
 /// The state of init.
 pub struct Init {
-    boot: Boot,
-    table: Table,
+    pub boot: Boot,
+    pub table: Table,
+    pub journal: Journal,
+    manifest: Manifest<'static>,
+    /// Programs that are being started, each because the one before it calls
+    /// it.
+    starting: Vec<&'static str>,
 }
 
 impl Init {
-    pub fn new(boot: Boot) -> Self {
-        Self { boot, table: Table::default() }
+    pub fn new(boot: Boot, manifest: Manifest<'static>) -> Self {
+        let (table, journal) = (Table::default(), Journal::default());
+        Self { boot, table, journal, manifest, starting: Vec::new() }
     }
 
-    /// Starts a program that the plan names.
-    pub fn start(&mut self, plan: &'static Plan) {
-        if let Err(error) = self.launch(plan, Name::new(plan.name), 0) {
-            log!("`{}` is not running: {error}", plan.name);
+    /// Starts a program at boot.
+    pub fn start(&mut self, program: Program<'static>) {
+        if self.table.by_name(program.name).is_some() {
+            // It was started already, because another one calls it.
+            return;
+        }
+        if let Err(error) = self.launch(program, "", 0) {
+            note!(self.journal, "`{}` is not running: {error}", program.name);
         }
     }
 
-    /// Starts a program; its number.
-    fn launch(&mut self, plan: &'static Plan, name: Name, restarts: u32) -> Result<u64, Error> {
-        let file = self.boot.archive.find(name.as_str()).ok_or(Error::NoSuchProgram)?;
+    /// Starts a program by name; its number.
+    pub fn start_by_name(&mut self, name: &str, arguments: &str) -> Result<u64, Error> {
+        let program = self.manifest.find(name).ok_or(Error::NoSuchProgram)?;
+        // Two servers of one name would take each other's clients, two
+        // programs of the system each other's input.
+        let is_single = !program.services.is_empty() || program.start == Start::Boot;
+        if is_single && self.table.by_name(name).is_some() {
+            return Err(Error::AlreadyRunning);
+        }
+        self.launch(program, arguments, 0)
+    }
+
+    /// Starts a program, and before it those that it calls; its number.
+    fn launch(
+        &mut self,
+        program: Program<'static>,
+        arguments: &str,
+        restarts: u32,
+    ) -> Result<u64, Error> {
+        self.starting.push(program.name);
+        let started = self.launch_one(program, arguments, restarts);
+        self.starting.pop();
+        if self.starting.is_empty() {
+            // All that can come has come.
+            self.disconnect();
+        }
+        started
+    }
+
+    fn launch_one(
+        &mut self,
+        program: Program<'static>,
+        arguments: &str,
+        restarts: u32,
+    ) -> Result<u64, Error> {
+        let name = program.name;
+        let file = self.boot.archive.find(name).ok_or(Error::NoSuchProgram)?;
+        self.start_servers(program);
         if !self.table.has_room() {
             return Err(Error::Busy);
         }
         let id = self.table.number();
-        let running = start(plan, name, file, id, &self.boot, &self.table).map_err(|error| {
-            log!("{error}");
+        let started = start(program, arguments, file, id, &self.boot, &mut self.table);
+        let running = started.map_err(|error| {
+            note!(self.journal, "{error}");
             Error::CannotStart
         })?;
         self.connect(name, running.child.thread());
+        self.journal.remember(alloc::format!("started `{name}` (number {id})"));
         let info = ProgramInfo {
             id,
-            name,
+            name: Name::new(name),
             state: ProgramState::Alive(ThreadState::Ready),
-            priority: plan.priority,
+            priority: program.priority,
             cpu_time: 0,
-            quota: plan.quota,
+            quota: program.quota,
             charged: 0,
         };
-        let waiters = Vec::new();
-        self.table.add(Entry { id, plan, name, running: Some(running), info, restarts, waiters });
+        self.table.add(Entry {
+            id,
+            program,
+            arguments: String::from(arguments),
+            name: info.name,
+            running: Some(running),
+            info,
+            restarts,
+            waiters: Vec::new(),
+        });
         Ok(id)
     }
 
-    /// Binds the gates that lead to a server of this name.
-    fn connect(&self, server: Name, thread: Thread) {
-        let clients = self.table.running().flat_map(|running| &running.clients);
-        for client in clients.filter(|client| client.server == server.as_str()) {
-            if let Err(error) = client.bind(thread) {
-                log!("a program lost its {server}: {error}");
+    /// Starts the servers of a program that do not run yet: a call to a server
+    /// that nobody started would wait for ever.
+    fn start_servers(&mut self, program: Program<'static>) {
+        for capability in program.capabilities.iter() {
+            let Object::Gate(to) = capability.object else { continue };
+            let is_there = self.table.by_name(to.server).is_some();
+            if is_there || self.starting.contains(&to.server) {
+                continue;
+            }
+            // Init itself is no program of the manifest.
+            let Some(server) = self.manifest.find(to.server) else { continue };
+            if self.starting.len() < LONGEST_CHAIN
+                && let Err(error) = self.launch(server, "", 0)
+            {
+                note!(
+                    self.journal,
+                    "`{}` calls `{}`, which is not running: {error}",
+                    program.name,
+                    to.server
+                );
             }
         }
     }
 
-    /// Handles the end of a program: takes it apart, tells who waits, starts it
-    /// again if the plan says so.
-    fn ended(&mut self, id: u64, state: ProgramState) {
-        let Some(entry) = self.table.get(id).filter(|entry| entry.running.is_some()) else {
-            return;
-        };
-        report(entry.name, state);
-        entry.end(state);
-        for waiter in entry.waiters.drain(..) {
-            waiter.send(Ok(state));
-        }
-        let (plan, name, restarts) = (entry.plan, entry.name, entry.restarts);
-        if restarts < plan.restarts {
-            log!("starting `{name}` again ({} of {})", restarts + 1, plan.restarts);
-            if let Err(error) = self.launch(plan, name, restarts + 1) {
-                log!("`{name}` is not running: {error}");
-            }
-        } else if plan.restarts != 0 {
-            log!("`{name}` ended too often and is not started again");
-        }
-    }
-
-    /// Init itself, as number 0.
-    fn own_info(&self) -> ProgramInfo {
-        let mut info = ProgramInfo {
-            id: 0,
-            name: Name::new("init"),
-            state: ProgramState::Alive(ThreadState::Ready),
-            priority: 0,
-            cpu_time: 0,
-            quota: 0,
-            charged: 0,
-        };
-        if let Ok(thread) = self.boot.thread.info() {
-            info.priority = thread.priority;
-            info.cpu_time = thread.cpu_time;
-        }
-        if let Ok(memory) = self.boot.factory.info() {
-            info.quota = memory.quota;
-            info.charged = memory.charged;
-        }
-        info
-    }
-}
-
-impl Supervisor for Init {
-    fn next(&mut self, from: u64) -> Result<ProgramInfo, Error> {
-        if from == 0 {
-            return Ok(self.own_info());
-        }
-        Ok(self.table.next(from).ok_or(Error::NoSuchProgram)?.refresh())
-    }
-
-    fn memory(&mut self) -> Result<MemoryFigures, Error> {
-        let info = self.boot.factory.info().map_err(|_| Error::BadRequest)?;
-        Ok(MemoryFigures {
-            total: info.machine_total,
-            free: info.machine_free,
-            quota: info.quota,
-            charged: info.charged,
-        })
-    }
-
-    fn run(&mut self, name: &str) -> Result<u64, Error> {
-        if NOT_PROGRAMS.contains(&name) {
-            return Err(Error::NoSuchProgram);
-        }
-        self.launch(&OTHER, Name::whole(name).ok_or(Error::NoSuchProgram)?, 0)
-    }
-
-    fn kill(&mut self, id: u64) -> Result<(), Error> {
-        let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
-        if entry.running.is_none() {
-            return Err(Error::NotRunning);
-        }
-        self.ended(id, ProgramState::Killed);
-        Ok(())
-    }
-
-    fn wait(&mut self, id: u64, answer: Answer<ProgramState, Error>) {
-        let Some(entry) = self.table.get(id) else {
-            answer.send(Err(Error::NoSuchProgram));
-            return;
-        };
-        if entry.running.is_none() {
-            answer.send(Ok(entry.info.state));
-        } else if entry.waiters.len() == WAITERS {
-            answer.send(Err(Error::Busy));
-        } else {
-            match answer.keep() {
-                Ok(kept) => entry.waiters.push(kept),
-                Err(answer) => {
-                    answer.send(Err(Error::Busy));
+    /// Binds the gates of all programs that lead to `server` to its thread.
+    fn connect(&mut self, server: &str, thread: Thread) {
+        let links = self.table.running_mut().flat_map(|running| &mut running.links);
+        for link in links.filter(|link| link.server == server) {
+            match link.gate.bind(thread, link.label) {
+                Ok(()) => link.was_bound = true,
+                Err(error) => {
+                    note!(self.journal, "a program lost its gate to `{server}`: {error}");
                 }
             }
         }
     }
 
-    fn shutdown(&mut self, code: u64) -> Result<(), Error> {
-        log!("shutting down with code {code}");
-        power::off(self.boot.io_ports, code);
-        Err(Error::NoPower)
+    /// Destroys the gates whose server never came, so that its clients get an
+    /// error instead of waiting. (One that came and died leaves its gates
+    /// bound to a dead thread, which is an error, too.)
+    fn disconnect(&mut self) {
+        for running in self.table.running_mut() {
+            let (kept, lost) = running.links.drain(..).partition(|link| link.was_bound);
+            running.links = kept;
+            for link in <Vec<Link>>::into_iter(lost) {
+                let slot = link.gate.slot();
+                running.objects.retain(|object| *object != slot);
+                // What cannot be destroyed is gone already.
+                let _ = slots::destroy(slot);
+            }
+        }
+    }
+
+    /// Handles the end of a program: takes it apart, tells who waits, starts it
+    /// again if the manifest says so.
+    pub fn ended(&mut self, id: u64, state: ProgramState) {
+        let Some(entry) = self.table.get(id).filter(|entry| entry.running.is_some()) else {
+            return;
+        };
+        note!(self.journal, "{}", report(entry.name, state));
+        entry.end(state);
+        for waiter in entry.waiters.drain(..) {
+            waiter.send(Ok(state));
+        }
+        let (program, restarts) = (entry.program, entry.restarts);
+        let arguments = core::mem::take(&mut entry.arguments);
+        let name = program.name;
+        if restarts < program.restarts {
+            note!(
+                self.journal,
+                "starting `{name}` again ({} of {})",
+                restarts + 1,
+                program.restarts
+            );
+            if let Err(error) = self.launch(program, &arguments, restarts + 1) {
+                note!(self.journal, "`{name}` is not running: {error}");
+            }
+        } else if program.restarts != 0 {
+            note!(self.journal, "`{name}` ended too often and is not started again");
+        }
     }
 }
 
-/// Says on the log what became of a program.
-fn report(name: Name, state: ProgramState) {
+/// What became of a program, in words.
+fn report(name: Name, state: ProgramState) -> String {
     match state {
         ProgramState::Crashed { instruction, .. } => {
             // In the form that xtask turns into a function's name.
             let offset = instruction.wrapping_sub(memory::IMAGE_ADDRESS);
-            log!("`{name}` {state} {SYMBOL_OPEN}{name}+{offset:#x}{SYMBOL_CLOSE}");
+            alloc::format!("`{name}` {state} {SYMBOL_OPEN}{name}+{offset:#x}{SYMBOL_CLOSE}")
         }
-        state => log!("`{name}` {state}"),
-    }
-}
-
-impl Server for Init {
-    fn call(&mut self, request: Request<'_>) -> Reply {
-        SupervisorServer::dispatch(self, request)
-    }
-
-    fn message(&mut self, request: Request<'_>) {
-        // Only the kernel sends through exit gates, and only they have this
-        // label: a program cannot report the death of another one.
-        let client = request.caller().label();
-        if client & EXIT_LABEL != 0 && request.protocol() == EXIT {
-            let state = ProgramState::ended(request.word(0), request.word(1), request.word(2));
-            self.ended((client & !EXIT_LABEL) >> 2, state);
-        }
+        state => alloc::format!("`{name}` {state}"),
     }
 }

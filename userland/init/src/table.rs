@@ -1,15 +1,17 @@
 //! The programs that init started: those that run, and those that ended last.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use postern_manifest::Program;
 use postern_runtime::program::Child;
 use postern_runtime::protocol::Name;
 use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState};
 use postern_runtime::server::Kept;
-use postern_runtime::syscall::{Capability, Gate, Slot, Thread};
-use postern_runtime::{Explain, Result, slots};
+use postern_runtime::slots;
+use postern_runtime::syscall::{Capability, Gate, Slot};
 
-use crate::plan::Plan;
+use crate::grants::{Given, Link};
 
 /// Most programs that run at once.
 pub const RUNNING: usize = 64;
@@ -20,38 +22,26 @@ const ENDED: usize = 16;
 pub struct Running {
     /// Its objects.
     pub child: Child,
+    /// The kernel's number of its first thread.
+    pub thread: u64,
     /// The gate that reports its end.
     pub exit_gate: Gate,
     /// Objects that were made for it alone: ports, and gates to others.
     pub objects: Vec<Slot>,
-    /// Its own gates to servers.
-    pub clients: Vec<Client>,
-}
-
-/// A gate of one program to another.
-#[derive(Debug, Clone, Copy)]
-pub struct Client {
-    /// Whom it leads to.
-    pub server: &'static str,
-    /// The gate.
-    pub gate: Gate,
-    /// What the server sees.
-    pub label: u64,
-}
-
-impl Client {
-    /// Binds the gate to a server's thread.
-    pub fn bind(&self, thread: Thread) -> Result<()> {
-        self.gate.bind(thread, self.label).explain("binding a gate to a server", "gate")
-    }
+    /// Its gates to other programs.
+    pub links: Vec<Link>,
+    /// What it was given, from the fourth slot on.
+    pub given: Vec<Given>,
 }
 
 /// A program, running or ended.
 pub struct Entry {
     /// Its number, never used again.
     pub id: u64,
-    /// What it was started from.
-    pub plan: &'static Plan,
+    /// What the manifest says about it.
+    pub program: Program<'static>,
+    /// The words that it was started with, beside those of the manifest.
+    pub arguments: String,
     /// Its name.
     pub name: Name,
     /// What it runs as; `None` when it has ended.
@@ -101,6 +91,7 @@ impl Entry {
 pub struct Table {
     entries: Vec<Entry>,
     next: u64,
+    next_gate: u64,
 }
 
 impl Table {
@@ -108,6 +99,12 @@ impl Table {
     pub fn number(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    /// A number for a new gate, which its server knows it by.
+    pub fn number_gate(&mut self) -> u64 {
+        self.next_gate += 1;
+        self.next_gate
     }
 
     /// Whether another program may be started.
@@ -142,9 +139,21 @@ impl Table {
         self.entries.iter().filter_map(|entry| entry.running.as_ref())
     }
 
+    /// What runs, to be changed.
+    pub fn running_mut(&mut self) -> impl Iterator<Item = &mut Running> {
+        self.entries.iter_mut().filter_map(|entry| entry.running.as_mut())
+    }
+
     /// The running program called `name`.
     pub fn by_name(&self, name: &str) -> Option<&Running> {
         let mut entries = self.entries.iter();
         entries.find_map(|entry| entry.running.as_ref().filter(|_| entry.name.as_str() == name))
+    }
+
+    /// The name of the program whose first thread has this number.
+    pub fn by_thread(&self, thread: u64) -> Option<Name> {
+        let is_it = |running: &Running| running.thread == thread;
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.running.as_ref().is_some_and(is_it)).map(|entry| entry.name)
     }
 }

@@ -3,8 +3,10 @@
 //! `init` serves it. Programs are named by a number that is never used again,
 //! because two of them may have the same name.
 
+mod inspect;
 mod state;
 
+pub use inspect::{CapabilityInfo, LogLine, MAX_LINE, UNKNOWN};
 pub use state::{MemoryFigures, ProgramInfo, ProgramState};
 
 use postern_interface::{Answer, CallError, ServerError, interface};
@@ -24,6 +26,10 @@ pub enum Error {
     NoPower = 5,
     /// the supervisor has no room for more
     Busy = 6,
+    /// the program is running already
+    AlreadyRunning = 7,
+    /// there is no more
+    NoMore = 8,
 }
 
 /// The supervisor.
@@ -36,9 +42,10 @@ pub trait Supervisor {
     /// Memory of the machine and of the supervisor itself.
     fn memory(&mut self) -> Result<MemoryFigures, Error>;
 
-    /// Starts the program called `name` with the capabilities that the
-    /// supervisor gives to such programs; its number.
-    fn run(&mut self, name: &str) -> Result<u64, Error>;
+    /// Starts the program called `name` with the capabilities that the manifest
+    /// gives it, and with the words of `arguments` behind those of the
+    /// manifest; its number. A server runs once at a time.
+    fn run(&mut self, name: &str, arguments: &str) -> Result<u64, Error>;
 
     /// Ends the program with this number.
     fn kill(&mut self, id: u64) -> Result<(), Error>;
@@ -49,6 +56,14 @@ pub trait Supervisor {
     /// Turns the machine off. Code 0 means success; under QEMU another code
     /// makes the whole run fail. Returns only if it did not work.
     fn shutdown(&mut self, code: u64) -> Result<(), Error>;
+
+    /// The capability of the program with number `id` in the lowest used slot
+    /// that is at least `slot`; [`Error::NoMore`] past the last one.
+    fn capability(&mut self, id: u64, slot: u32) -> Result<CapabilityInfo, Error>;
+
+    /// The oldest line of the supervisor's log whose number is at least
+    /// `from`; [`Error::NoMore`] past the last one.
+    fn log_line(&mut self, from: u64) -> Result<LogLine, Error>;
 }
 
 /// The result of a call to the supervisor.

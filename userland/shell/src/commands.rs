@@ -1,9 +1,11 @@
 //! The commands. Each says in words what went wrong; none ends the shell.
 
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use postern_runtime::protocol::CallError;
 use postern_runtime::protocol::supervisor::{Error, SupervisorClient};
+use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::{print, println, time};
 
 use crate::format::{Size, Time};
@@ -24,8 +26,26 @@ const COMMANDS: &[Command] = &[
     Command { name: "mem", usage: "", about: "show who uses how much memory", run: mem },
     Command { name: "echo", usage: "TEXT", about: "print TEXT", run: echo },
     Command { name: "uptime", usage: "", about: "show the time since boot", run: uptime },
-    Command { name: "run", usage: "PROGRAM", about: "start a program, wait for its end", run },
-    Command { name: "kill", usage: "NUMBER", about: "end the program with this number", run: kill },
+    Command {
+        name: "run",
+        usage: "PROGRAM [ARG]...",
+        about: "start a program, wait for its end",
+        run,
+    },
+    Command {
+        name: "start",
+        usage: "PROGRAM [ARG]...",
+        about: "start a program, do not wait",
+        run: start,
+    },
+    Command {
+        name: "kill",
+        usage: "PROGRAM",
+        about: "end a program, by name or number",
+        run: kill,
+    },
+    Command { name: "caps", usage: "PROGRAM", about: "show what a program may do", run: caps },
+    Command { name: "log", usage: "", about: "show what init logged lately", run: log },
     Command { name: "crash", usage: "", about: "start a program that crashes", run: crash },
     Command { name: "clear", usage: "", about: "clear the screen", run: clear },
     Command { name: "shutdown", usage: "[CODE]", about: "turn the machine off", run: shutdown },
@@ -51,7 +71,7 @@ pub fn execute(line: &str, supervisor: SupervisorClient) {
 fn help(_: &str, _: SupervisorClient) -> Outcome {
     for command in COMMANDS {
         let what = alloc::format!("{} {}", command.name, command.usage);
-        println!("{what:<16} {}", command.about);
+        println!("{what:<24} {}", command.about);
     }
     Ok(())
 }
@@ -98,23 +118,98 @@ fn uptime(_: &str, _: SupervisorClient) -> Outcome {
     Ok(())
 }
 
-fn run(name: &str, supervisor: SupervisorClient) -> Outcome {
+fn run(line: &str, supervisor: SupervisorClient) -> Outcome {
+    let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
     if name.is_empty() {
         println!("run: which program?");
         return Ok(());
     }
-    let id = supervisor.run(name)?;
+    let id = supervisor.run(name, arguments.trim())?;
     let state = supervisor.wait(id)?;
     println!("{name} (number {id}) {state}");
     Ok(())
 }
 
-fn kill(number: &str, supervisor: SupervisorClient) -> Outcome {
-    match number.parse() {
-        Ok(id) => supervisor.kill(id),
-        Err(_) => {
-            println!("kill: needs the number of a program, as `ps` shows it");
-            Ok(())
+fn start(line: &str, supervisor: SupervisorClient) -> Outcome {
+    let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
+    if name.is_empty() {
+        println!("start: which program?");
+        return Ok(());
+    }
+    let id = supervisor.run(name, arguments.trim())?;
+    println!("{name} has number {id}");
+    Ok(())
+}
+
+fn kill(program: &str, supervisor: SupervisorClient) -> Outcome {
+    match find(program, supervisor)? {
+        Some(id) => supervisor.kill(id),
+        None => Ok(()),
+    }
+}
+
+/// The number of the running program with this name or number; says so if
+/// there is none, or more than one.
+fn find(program: &str, supervisor: SupervisorClient) -> Result<Option<u64>, CallError<Error>> {
+    if let Ok(id) = program.parse() {
+        return Ok(Some(id));
+    }
+    let mut found = Vec::new();
+    for info in supervisor.programs() {
+        let info = info?;
+        if info.state.is_alive() && info.name.as_str() == program {
+            found.push(info.id);
+        }
+    }
+    match found[..] {
+        [id] => return Ok(Some(id)),
+        [] if program.is_empty() => println!("which program? `ps` lists them"),
+        [] => println!("no program called `{program}` runs"),
+        _ => println!("several programs are called `{program}`: use a number, as in {found:?}"),
+    }
+    Ok(None)
+}
+
+fn caps(program: &str, supervisor: SupervisorClient) -> Outcome {
+    let Some(id) = find(program, supervisor)? else { return Ok(()) };
+    let mut slot = 0;
+    loop {
+        match supervisor.capability(id, slot) {
+            Ok(info) => {
+                if slot == 0 {
+                    println!(
+                        "{:>4} {:<12} {:<12} {:<9} WHAT IT NAMES",
+                        "SLOT", "NAME", "KIND", "RIGHTS"
+                    );
+                }
+                let kind = info.kind.map_or("unknown", Kind::name);
+                let rights = info.rights_letters();
+                let line = alloc::format!(
+                    "{:>4} {:<12} {kind:<12} {rights:<9} {}",
+                    info.slot,
+                    info.name,
+                    info.target()
+                );
+                println!("{}", line.trim_end());
+                let Some(next) = info.slot.checked_add(1) else { return Ok(()) };
+                slot = next;
+            }
+            Err(CallError::Server(Error::NoMore)) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn log(_: &str, supervisor: SupervisorClient) -> Outcome {
+    let mut from = 0;
+    loop {
+        match supervisor.log_line(from) {
+            Ok(line) => {
+                println!("{:>12}  {}", Time(Duration::from_nanos(line.time)), line.text);
+                from = line.number + 1;
+            }
+            Err(CallError::Server(Error::NoMore)) => return Ok(()),
+            Err(error) => return Err(error),
         }
     }
 }

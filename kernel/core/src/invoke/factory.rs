@@ -8,7 +8,7 @@ use postern_arena::{Arena, Ref, Table};
 use super::{Answer, Reaction, Request, Result, refuse};
 use crate::Kernel;
 use crate::account::{Charged, NO_FRAMES, cost, grow_table, make_room};
-use crate::cap::{Slot, SlotId, Target};
+use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::{Area, Machine};
 use crate::mem::tree::Tree;
 use crate::object::{Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread};
@@ -17,8 +17,12 @@ use crate::work::Work;
 
 /// Slots in one page of a table.
 const SLOTS_PER_PAGE: u64 = PAGE / size_of::<Slot>() as u64;
+/// Pages of a table that one step makes (64 KiB).
+const GROWTH: usize = 16;
+/// Bytes of the tables that an empty address space begins with.
+const ROOT_TABLES: u64 = 2 * PAGE;
 /// All rights but the one that only gates have.
-const ALL: Rights = Rights::all().difference(Rights::SERVER);
+pub(crate) const ALL: Rights = Rights::all().difference(Rights::SERVER);
 
 /// Creates an object of `$arena`: room, charge, insert.
 macro_rules! create {
@@ -52,16 +56,13 @@ impl<M: Machine> Kernel<M> {
                 self.need(request, Rights::R)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let factory = self.factories.get(reference).ok_or(gone)?;
-                Ok(Answer::many(
-                    4,
-                    [
-                        factory.quota,
-                        factory.used,
-                        self.frames.free_pages() * PAGE,
-                        self.frames.total_pages() * PAGE,
-                    ],
-                )
-                .into())
+                // Only the root factory stands for the whole machine.
+                let (free, total) = if factory.header.factory == reference {
+                    (self.frames.free_pages() * PAGE, self.frames.total_pages() * PAGE)
+                } else {
+                    (0, 0)
+                };
+                Ok(Answer::many(4, [factory.quota, factory.used, free, total]).into())
             }
             factory::EMPTY => {
                 self.need(request, Rights::D)?;
@@ -83,7 +84,10 @@ impl<M: Machine> Kernel<M> {
             Kind::Factory => (self.create_factory(request, factory)?, ALL),
             Kind::Task => {
                 let slots = self.word(request, 3)?;
-                (Target::new(kind, self.create_task(factory, slots)?), ALL)
+                let task = self.create_task(factory, slots)?;
+                let pages = slots.div_ceil(SLOTS_PER_PAGE);
+                self.start_work(request.thread, Work::Table { task, pages, slot });
+                return Ok(Reaction::Settled);
             }
             Kind::Thread => (self.create_thread_for(request, factory)?, ALL),
             Kind::Gate => (self.create_gate(request, factory)?, ALL | Rights::SERVER),
@@ -106,8 +110,20 @@ impl<M: Machine> Kernel<M> {
                 (Target::new(kind, made), ALL)
             }
             Kind::IoPort => (self.create_io_port(request, factory)?, ALL),
+            Kind::Scheduler => {
+                // A capability with a lower maximum, below the one in item 0.
+                let maximum = self.word(request, 3)?;
+                let whole = self.item_of(request, 0, Kind::Scheduler, Rights::W)?;
+                if maximum > u64::from(whole.target.index) {
+                    return Err(refuse(ErrorNumber::Perm, 3));
+                }
+                let parent = Some(NodeId::slot(whole.slot));
+                let target = Target::value(Kind::Scheduler, maximum as u32);
+                self.install(at, target, whole.rights, parent);
+                return Ok(Answer::none().into());
+            }
             // These exist from boot on or are not objects.
-            Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => return Err(unknown),
+            Kind::Irq | Kind::Log | Kind::Reply => return Err(unknown),
         };
         self.install(at, target, rights, None);
         Ok(Answer::none().into())
@@ -133,7 +149,8 @@ impl<M: Machine> Kernel<M> {
         Ok(Target::new(Kind::Factory, made))
     }
 
-    /// A task with room for `slots` capabilities.
+    /// A task that is charged for `slots` capabilities, without room for any
+    /// yet ([`Kernel::grow_task`]).
     pub(crate) fn create_task(
         &mut self,
         factory: Ref<Factory>,
@@ -146,7 +163,10 @@ impl<M: Machine> Kernel<M> {
         make_room(&mut self.tasks, &mut self.machine, &mut self.frames)?;
         // The table's pages, and a page table of the kernel's for them.
         let fixed = cost(Arena::<Task<M>>::OBJECT_BYTES) + (pages + 1) * PAGE;
-        self.charge(factory, fixed)?;
+        // The root tables are charged as they are taken; a quota that has no
+        // room for them is found out before anything is.
+        self.charge(factory, fixed + ROOT_TABLES)?;
+        self.refund(factory, ROOT_TABLES);
         let mut page_tables = 0;
         let space = match self.factories.get_mut(factory) {
             Some(factory) => self.machine.space(&mut Charged {
@@ -171,18 +191,8 @@ impl<M: Machine> Kernel<M> {
                 return Err(NO_FRAMES);
             }
         };
-        let mut table = Table::new(region);
-        let mut failed = false;
-        for _ in 0..pages {
-            let grown =
-                grow_table(&mut table, &mut self.machine, &mut self.frames, |_| Slot::default());
-            failed |= grown.is_err();
-            if failed {
-                break;
-            }
-        }
         let task = Task {
-            table,
+            table: Table::new(region),
             space: Some(space),
             header: Header::new(factory, fixed),
             page_tables,
@@ -197,11 +207,25 @@ impl<M: Machine> Kernel<M> {
         };
         let reference = self.tasks.insert(task).map_err(|_| NO_FRAMES)?;
         self.enlist(Target::new(Kind::Task, reference));
-        if failed {
-            self.destroy(Target::new(Kind::Task, reference));
-            return Err(NO_FRAMES);
-        }
         Ok(reference)
+    }
+
+    /// Gives a new task's table more pages, up to `pages` in all; `true` when
+    /// it has them.
+    pub(crate) fn grow_task(
+        &mut self,
+        reference: Ref<Task<M>>,
+        pages: u64,
+    ) -> core::result::Result<bool, ErrorCode> {
+        for _ in 0..GROWTH {
+            let gone = refuse(ErrorNumber::NotExistent, 0);
+            let table = &mut self.tasks.get_mut(reference).ok_or(gone)?.table;
+            if table.pages() as u64 >= pages {
+                return Ok(true);
+            }
+            grow_table(table, &mut self.machine, &mut self.frames, |_| Slot::default())?;
+        }
+        Ok(false)
     }
 
     fn discard_space(&mut self, mut space: M::Space) {

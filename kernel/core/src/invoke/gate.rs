@@ -29,7 +29,9 @@ impl<M: Machine> Kernel<M> {
                 let gate = self.gates.get_mut(reference).ok_or(gone)?;
                 gate.label = label;
                 gate.target = Some(target);
-                self.release_waiting(reference);
+                if !self.release_waiting(reference) {
+                    self.list_work(request.target);
+                }
                 Ok(Answer::none().into())
             }
             gate::UNBIND => {

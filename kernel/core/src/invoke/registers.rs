@@ -49,7 +49,8 @@ impl<M: Machine> Kernel<M> {
         let gone = refuse(ErrorNumber::NotExistent, 0);
         let thread = self.threads.get_mut(reference).ok_or(gone)?;
         let rests = match thread.state {
-            State::New | State::Stopped | State::Faulted => true,
+            // One that was stopped in a long operation gets its result yet.
+            State::New | State::Stopped | State::Faulted => thread.work.is_none(),
             State::Sending | State::Calling => thread.fault.is_some(),
             _ => false,
         };

@@ -7,6 +7,7 @@ use postern_arena::Ref;
 
 use super::{Answer, Request, Result, refuse};
 use crate::Kernel;
+use crate::cap::NodeId;
 use crate::machine::Machine;
 use crate::object::{IoPort, Memory, Notification, Thread};
 
@@ -41,8 +42,11 @@ impl<M: Machine> Kernel<M> {
                 if mapped > 0 {
                     return Err(refuse(ErrorNumber::Busy, 0));
                 }
+                self.check_derivable(request.target, 0)?;
                 let target = self.split_memory(reference, offset / PAGE)?;
-                self.install(at, target, request.rights, None);
+                // Below the capability that was used: whoever can take that
+                // back gets the new memory's, too.
+                self.install(at, target, request.rights, Some(NodeId::slot(request.slot)));
                 Ok(Answer::none().into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
@@ -182,6 +186,10 @@ impl<M: Machine> Kernel<M> {
                 if bytes > capacity(4) {
                     return Err(refuse(ErrorNumber::Inval, 2));
                 }
+                let last = 4 + (bytes as usize).div_ceil(8);
+                if last > request.tag.words().max(4) {
+                    return Err(refuse(ErrorNumber::TooShort, request.tag.words() as u8));
+                }
                 for index in 0..bytes as usize {
                     let word = self.word(request, 4 + index / 8)?;
                     let byte = word >> (index % 8 * 8) & 0xff;
@@ -215,8 +223,9 @@ impl<M: Machine> Kernel<M> {
                 let priority = priority as u8;
                 thread.priority = priority;
                 // What a caller lends stays on top until its call ends.
-                let lent = thread.caller.map(|caller| caller.thread);
-                let lent = lent.and_then(|caller| self.threads.get(caller));
+                let lent = thread.caller.and_then(|caller| {
+                    self.threads.get(caller.thread).filter(|thread| thread.awaits(caller.number))
+                });
                 let effective = lent.map_or(priority, |caller| caller.effective.max(priority));
                 self.set_effective(reference, effective);
                 Ok(Answer::none().into())

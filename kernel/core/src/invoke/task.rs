@@ -230,11 +230,13 @@ impl<M: Machine> Kernel<M> {
         let used = table[start..].iter().zip(start..);
         let mut words = [0; 1 + 4 * LISTED];
         let mut count = 0;
-        for (slot, number) in used.filter(|(slot, _)| !slot.is_empty()).take(LISTED) {
-            let Some(target) = slot.target().filter(|target| self.exists(*target)) else {
-                continue;
-            };
-            let (a, b) = self.details(target);
+        // Capabilities of dead objects are as good as empty.
+        let live = used.filter_map(|(slot, number)| {
+            let target = slot.target().filter(|target| self.exists(*target))?;
+            Some((slot, number, target))
+        });
+        for (slot, number, target) in live.take(LISTED) {
+            let (a, b) = self.details(target, slot.rights());
             let described = &mut words[1 + 4 * count..5 + 4 * count];
             described.copy_from_slice(&[
                 describe(slot, number as u64, target),
@@ -253,8 +255,10 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Two numbers that tell more about an object.
-    fn details(&self, target: Target) -> (u64, u64) {
+    fn details(&self, target: Target, rights: Rights) -> (u64, u64) {
         match target.kind {
+            // The label is for who holds SERVER, as in INFO of the gate.
+            Kind::Gate if !rights.contains(Rights::SERVER) => (0, 0),
             Kind::Gate => self.gates.get(target.reference()).map_or((0, 0), |gate| {
                 (gate.label, gate.target.map_or(u64::MAX, |thread| u64::from(thread.index())))
             }),

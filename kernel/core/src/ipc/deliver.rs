@@ -93,11 +93,13 @@ impl<M: Machine> Kernel<M> {
         }
         // Two windows onto one slot would lose a capability.
         for (index, item) in items.iter().enumerate() {
-            let twice = |other: &Option<Item>| {
-                matches!((item, other), (Some(a), Some(b)) if a.to == b.to
-                    || (a.moved || b.moved) && a.from == b.from)
-            };
-            if items[..index].iter().any(twice) {
+            let Some(item) = item else { break };
+            let earlier = || items[..index].iter().flatten();
+            if earlier().any(|other| other.to == item.to) {
+                return Err(item_error(ErrorNumber::MsgCut, index));
+            }
+            // Neither can be moved away what is sent a second time.
+            if earlier().any(|other| other.from == item.from && (other.moved || item.moved)) {
                 return Err(item_error(ErrorNumber::Inval, index));
             }
         }

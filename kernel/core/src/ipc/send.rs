@@ -7,10 +7,14 @@ use postern_abi::{ErrorCode, ErrorNumber, Rights, utcb};
 use postern_arena::Ref;
 
 use crate::Kernel;
+use crate::cap::SlotId;
 use crate::invoke::Request;
 use crate::machine::Machine;
 use crate::object::thread::{Expects, Message, Queue, Source, State};
 use crate::object::{Gate, Thread};
+
+/// Senders that one step releases from a gate that was bound.
+const STEP: usize = 64;
 
 /// What a system call does to its caller.
 pub(crate) type Outcome = Result<Done, ErrorCode>;
@@ -71,7 +75,15 @@ impl<M: Machine> Kernel<M> {
         if !kobject {
             return error(ErrorNumber::BadProtocol);
         }
-        self.invoke(Request { thread, task, target, rights, tag: out.tag, words: out.words })
+        self.invoke(Request {
+            thread,
+            task,
+            target,
+            slot: SlotId::new(task.index(), out.handle as u32),
+            rights,
+            tag: out.tag,
+            words: out.words,
+        })
     }
 
     /// Forwards a message to whatever is bound to its gate.
@@ -84,7 +96,7 @@ impl<M: Machine> Kernel<M> {
     ) -> Outcome {
         let gone = ErrorCode::send(ErrorNumber::NotExistent);
         let gate = self.gates.get(message.gate).ok_or(gone)?;
-        let Some(receiver) = gate.target else {
+        let Some(receiver) = gate.target.filter(|_| gate.waiting.is_empty()) else {
             return self.wait_to_send(thread, message, Queue::Gate(message.gate), send, receive);
         };
         message.label = gate.label | message.rights;
@@ -159,16 +171,23 @@ impl<M: Machine> Kernel<M> {
         false
     }
 
-    /// Delivers to a gate that was just bound all that waits at it: they take
-    /// their place at the thread, with the new label.
-    pub(crate) fn release_waiting(&mut self, reference: Ref<Gate<M>>) {
-        loop {
-            let Some(gate) = self.gates.get(reference) else { return };
-            let (Some(first), Some(receiver)) = (gate.waiting.first(), gate.target) else { return };
+    /// Delivers to a gate that was just bound some of what waits at it: they
+    /// take their place at the thread, with the new label. Who is left over is
+    /// released from the list of work; until then later senders queue behind.
+    pub(crate) fn release_waiting(&mut self, reference: Ref<Gate<M>>) -> bool {
+        for _ in 0..STEP {
+            let Some(gate) = self.gates.get(reference) else { return true };
+            let (Some(first), Some(receiver)) = (gate.waiting.first(), gate.target) else {
+                return true;
+            };
             let label = gate.label;
-            let Some(sender) = self.threads.at(first) else { return };
+            let Some(sender) = self.threads.at(first) else { return true };
+            if !self.threads.get(receiver).is_some_and(Thread::is_alive) {
+                self.interrupt_ipc(sender, ErrorCode::send(ErrorNumber::NotExistent));
+                continue;
+            }
             // The deadline stays; only the queue changes.
-            let Some(waiting) = self.threads.get_mut(sender) else { return };
+            let Some(waiting) = self.threads.get_mut(sender) else { return true };
             if let Some(message) = &mut waiting.message {
                 message.label = label | message.rights;
             }
@@ -177,6 +196,7 @@ impl<M: Machine> Kernel<M> {
             self.enter(sender, Queue::Thread(receiver));
             self.serve(receiver);
         }
+        false
     }
 
     /// If `receiver` waits for a message and one waits for it: delivers.

@@ -17,6 +17,7 @@ mod image;
 use alloc::vec::Vec;
 
 use postern_protocol::Name;
+use postern_syscall::abi::rights::Kind;
 use postern_syscall::{Capability, Factory, Gate, Item, Rights};
 
 pub use child::Child;
@@ -129,8 +130,15 @@ impl<'a> Program<'a> {
     /// Gives the program `capability` (GRANT needed), with at most `rights`,
     /// under `name`.
     #[must_use]
-    pub fn give<C: Capability>(mut self, name: &'a str, capability: C, rights: Rights) -> Self {
-        self.given.push(Given { name, item: capability.item(rights), kind: C::KIND as u64 });
+    pub fn give<C: Capability>(self, name: &'a str, capability: C, rights: Rights) -> Self {
+        self.give_item(name, capability.item(rights), C::KIND)
+    }
+
+    /// Gives the program a capability whose kind is known only at run time;
+    /// see [`Program::give`].
+    #[must_use]
+    pub fn give_item(mut self, name: &'a str, item: Item, kind: Kind) -> Self {
+        self.given.push(Given { name, item, kind: kind as u64 });
         self
     }
 

@@ -5,7 +5,9 @@ use abi::rights::Kind;
 use postern_abi as abi;
 
 use crate::slot::handle;
-use crate::{Gate, IoPort, Item, Memory, Notification, Result, Slot, Task, Thread, operate};
+use crate::{
+    Gate, IoPort, Item, Memory, Notification, Result, Scheduler, Slot, Task, Thread, operate,
+};
 
 handle! {
     /// Creates objects, and charges what they use to its quota.
@@ -136,6 +138,17 @@ impl Factory {
     /// `Perm` without D.
     pub fn empty(self) -> Result<()> {
         operate(self.0, &[EMPTY], &[]).map(drop)
+    }
+
+    /// Derives a scheduler with the maximum `maximum` from `from` (W needed
+    /// there), whose maximum must not be lower.
+    ///
+    /// # Errors
+    /// See [`Factory`]; `Perm` (argument 3) above the maximum of `from`.
+    pub fn create_scheduler(self, slot: Slot, from: Scheduler, maximum: u8) -> Result<Scheduler> {
+        let item = [Item::all(from.0)];
+        self.create(Kind::Scheduler as u64, slot, &[maximum.into()], &item)?;
+        Ok(Scheduler(slot))
     }
 
     /// Quota and use. Needs R.

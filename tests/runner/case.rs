@@ -1,0 +1,355 @@
+//! One run of a subject: build its task, wait for what it says, take everything
+//! apart, count the bytes.
+
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use postern_runtime::memory::{ENV_ADDRESS, HEAP_ADDRESS, IMAGE_ADDRESS, Mapping, STACK_TOP};
+use postern_runtime::syscall::abi::env::{self, Writer, name};
+use postern_runtime::syscall::abi::rights::Kind;
+use postern_runtime::syscall::abi::{PAGE, tag};
+use postern_runtime::syscall::{
+    Capability, Delivery, ErrorNumber, Factory, Gate, IoPort, ListedCapability, Memory, Message,
+    Rights, Slot, Task, Thread, Timeout, control, ipc, utcb,
+};
+use postern_runtime::{Boot, Error, Explain, slots, time};
+use postern_tests::protocol::{FAIL, LIST, PRIORITY, SKIP, slot};
+
+use crate::outcome::Outcome;
+use crate::subject::{Contents, Subject, segment_name};
+use crate::{Listed, gate};
+
+/// Bytes that a test may use in all.
+const QUOTA: u64 = 12 << 20;
+/// Bytes of a test's stack.
+const STACK: u64 = 64 * 1024;
+/// Bytes of a test's heap.
+const HEAP: u64 = 128 * 1024;
+/// Seconds that a subject may take to list its tests.
+const LIST_SECONDS: u64 = 20;
+/// How long the kernel may take to give back what a test used.
+const CLEANING: Duration = Duration::from_secs(5);
+/// Ports of the real-time clock, a device that tests may play with.
+const CLOCK_PORTS: (u64, u64) = (0x70, 2);
+/// Its interrupt line.
+const CLOCK_LINE: u32 = 8;
+/// Read, write and special: what a test may do with its own task.
+const OWN: Rights = Rights::R.union(Rights::W).union(Rights::S);
+/// How data is mapped.
+const DATA: Rights = Rights::R.union(Rights::W);
+
+/// Runs subjects.
+pub struct Runner<'a> {
+    boot: &'a Boot,
+    /// What the subject says.
+    report: Gate,
+    /// How its first thread ended.
+    exit: Gate,
+    ports: IoPort,
+}
+
+/// A subject in a task.
+struct Case {
+    factory: Factory,
+    task: Task,
+    thread: Thread,
+    memories: Vec<Memory>,
+    start: [u64; 4],
+}
+
+impl<'a> Runner<'a> {
+    /// Makes the runner's gates, and puts its thread above all tests.
+    pub fn new(boot: &'a Boot) -> Result<Self, Error> {
+        boot.scheduler
+            .set_priority(boot.thread, crate::PRIORITY)
+            .explain("setting the priority", "scheduler")?;
+        let (first, count) = CLOCK_PORTS;
+        let ports = slots::fill("creating ports", "factory", |slot| {
+            let item = [boot.io_ports.item(Rights::all())];
+            boot.factory.create(Kind::IoPort as u64, slot, &[first, count], &item)?;
+            Ok(IoPort::new(slot))
+        })?;
+        Ok(Self { boot, report: gate(boot)?, exit: gate(boot)?, ports })
+    }
+
+    /// The tests of a subject.
+    pub fn list(&self, subject: &Subject<'_>) -> Result<Vec<Listed>, Outcome> {
+        let mut listed = Vec::new();
+        let outcome = self.run_with(subject, &["list"], LIST_SECONDS, |message| {
+            let mut reader = message.reader();
+            if let (LIST, Ok(seconds)) = (message.protocol(), reader.word())
+                && let Some(name) = text(&mut reader)
+            {
+                listed.push(Listed { name, seconds });
+            }
+            None
+        });
+        match outcome {
+            Outcome::Passed => Ok(listed),
+            _ => Err(outcome),
+        }
+    }
+
+    /// Runs one test.
+    pub fn run(&self, subject: &Subject<'_>, test: &Listed) -> Outcome {
+        self.run_with(subject, &["run", &test.name], test.seconds, |message| {
+            let reason = text(&mut message.reader())?;
+            match message.protocol() {
+                FAIL => Some(Outcome::Failed(reason)),
+                SKIP => Some(Outcome::Skipped(reason)),
+                _ => None,
+            }
+        })
+    }
+
+    /// Starts the subject, hands its messages to `said`, waits for its end,
+    /// and cleans up.
+    fn run_with(
+        &self,
+        subject: &Subject<'_>,
+        arguments: &[&str],
+        seconds: u64,
+        said: impl FnMut(&Message) -> Option<Outcome>,
+    ) -> Outcome {
+        let charged = || self.boot.factory.info().map_or(u64::MAX, |info| info.charged);
+        let before = charged();
+        let mut outcome = match self.build(subject, arguments) {
+            Ok(case) => {
+                let outcome = self.watch(&case, subject, seconds, said);
+                match self.clean(&case) {
+                    0 => outcome,
+                    bytes => {
+                        outcome.and(format_args!("{bytes} bytes of its quota never came back"))
+                    }
+                }
+            }
+            Err(error) => Outcome::failed(format_args!("not started: {error}")),
+        };
+        if !wait_until(|| charged() <= before) {
+            let bytes = charged().wrapping_sub(before);
+            outcome = outcome.and(format_args!("the machine has {bytes} bytes less"));
+        }
+        outcome
+    }
+
+    /// Puts a subject into a task of its own.
+    fn build(&self, subject: &Subject<'_>, arguments: &[&str]) -> Result<Case, Error> {
+        let factory = slots::fill("creating its factory", "factory", |slot| {
+            self.boot.factory.create_factory(slot, QUOTA)
+        })?;
+        let task = slots::fill("creating its task", "factory", |slot| {
+            factory.create_task(slot, slot::COUNT.into())
+        })?;
+        let thread = slots::fill("creating its thread", "factory", |slot| {
+            factory.create_thread(slot, PRIORITY)
+        })?;
+        let start = [subject.entry(), STACK_TOP, ENV_ADDRESS, 0];
+        let mut case = Case { factory, task, thread, memories: Vec::new(), start };
+        self.fill(&mut case, subject, arguments).inspect_err(|_| {
+            self.clean(&case);
+        })?;
+        Ok(case)
+    }
+
+    fn fill(
+        &self,
+        case: &mut Case,
+        subject: &Subject<'_>,
+        arguments: &[&str],
+    ) -> Result<(), Error> {
+        let (task, thread) = (case.task, case.thread);
+        task.set_name(subject.name(), subject.build(), IMAGE_ADDRESS)
+            .explain("naming its task", "task")?;
+        case.map_new(STACK_TOP - STACK, STACK, DATA, &[])?;
+        case.map_new(HEAP_ADDRESS, HEAP, DATA, &[])?;
+        thread.bind(task).explain("binding its thread", "thread")?;
+        thread.set_exit_gate(Some(self.exit)).explain("setting its exit gate", "thread")?;
+
+        let boot = self.boot;
+        let all = Rights::all();
+        let mut records = Vec::new();
+        let mut given = vec![
+            (String::from(name::LOG), boot.log.item(all), Kind::Log),
+            (String::from("scheduler"), boot.scheduler.item(all), Kind::Scheduler),
+            (String::from("ports"), self.ports.item(all), Kind::IoPort),
+            (String::from("report"), self.report.item(Rights::W | Rights::GRANT), Kind::Gate),
+        ];
+        if let Some(irq) = boot.irq(CLOCK_LINE) {
+            given.push((String::from("irq"), irq.item(all), Kind::Irq));
+        }
+        for (index, part) in subject.parts().iter().enumerate() {
+            let memory = match &part.contents {
+                Contents::Shared(memory) => {
+                    task.map(*memory, part.address, 0, part.bytes, part.rights)
+                        .explain("mapping its image", "task")?;
+                    *memory
+                }
+                Contents::Copied(bytes) => {
+                    case.map_new(part.address, part.bytes, part.rights, bytes)?
+                }
+            };
+            let second = part.bytes | u64::from(part.rights.bits()) << 56;
+            records.push((env::SEGMENT, part.address, second, segment_name(index)));
+            given.push((segment_name(index), memory.item(part.rights), Kind::Memory));
+        }
+        let own = [
+            (name::TASK, slot::TASK, task.item(OWN), Kind::Task),
+            (name::THREAD, slot::THREAD, thread.item(OWN), Kind::Thread),
+            (name::FACTORY, slot::FACTORY, case.factory.item(OWN), Kind::Factory),
+        ];
+        let named = own.map(|(name, slot, item, kind)| (String::from(name), slot, item, kind));
+        let given = given.into_iter().zip(slot::GIVEN..);
+        let given = given.map(|((name, item, kind), slot)| (name, slot, item, kind));
+        for (name, slot, item, kind) in named.into_iter().chain(given) {
+            task.delegate(item, Slot::new(slot)).explain("giving it a capability", "task")?;
+            records.push((env::CAPABILITY, slot.into(), kind as u64, name));
+        }
+        records.push((env::ARGUMENT, 0, 0, String::from(subject.name())));
+        for (position, text) in arguments.iter().enumerate() {
+            records.push((env::ARGUMENT, position as u64 + 1, 0, String::from(*text)));
+        }
+        records.push((env::REGION, STACK_TOP - STACK, STACK, String::from("stack")));
+        records.push((env::REGION, HEAP_ADDRESS, HEAP, String::from("heap")));
+        records.push((env::FREE_SLOTS, slot::FREE.into(), slot::COUNT.into(), String::new()));
+        let block = block(&records).ok_or(Error::NoAddressSpace)?;
+        case.map_new(ENV_ADDRESS, PAGE, Rights::R, &block)?;
+        case.start[3] = block.len() as u64;
+        Ok(())
+    }
+
+    /// Starts the test and waits for its end.
+    fn watch(
+        &self,
+        case: &Case,
+        subject: &Subject<'_>,
+        seconds: u64,
+        mut said: impl FnMut(&Message) -> Option<Outcome>,
+    ) -> Outcome {
+        /// Labels of the two gates.
+        const REPORT: u64 = 4;
+        const EXIT: u64 = 8;
+        let mut word = None;
+        let [instruction, stack, first, second] = case.start;
+        let started = self
+            .report
+            .bind(self.boot.thread, REPORT)
+            .and_then(|()| self.exit.bind(self.boot.thread, EXIT))
+            .and_then(|()| case.thread.start(instruction, stack, first, second));
+        if let Err(error) = started {
+            return Outcome::failed(format_args!("not started: {error}"));
+        }
+        let deadline = control::clock().saturating_add(seconds * 1_000_000_000);
+        loop {
+            utcb::set_deadlines(0, deadline);
+            match ipc::receive(Timeout::ABSOLUTE) {
+                Ok(Delivery { label, tag, words, .. })
+                    if label & !3 == EXIT && tag.protocol() == tag::protocol::EXIT =>
+                {
+                    return Outcome::of_end(words, word, subject.name());
+                }
+                Ok(delivery) if delivery.label & !3 == REPORT => {
+                    word = said(&Message::from_delivery(&delivery)).or(word);
+                }
+                // Capability items, for which there is no window.
+                Ok(_) => {}
+                Err(error) if error.number == ErrorNumber::MsgCut => {}
+                Err(error) if error.number == ErrorNumber::Timeout => {
+                    return Outcome::failed(format_args!("timed out after {seconds} s"));
+                }
+                Err(error) => return Outcome::failed(format_args!("the runner's wait: {error}")),
+            }
+        }
+    }
+
+    /// Ends what is left of a test; how many bytes stay charged.
+    fn clean(&self, case: &Case) -> u64 {
+        // Whatever fails here shows in the count.
+        let _ = case.thread.stop();
+        end_tasks(case.task);
+        let _ = slots::destroy(case.thread.slot());
+        let _ = slots::destroy(case.task.slot());
+        for memory in &case.memories {
+            let _ = slots::destroy(memory.slot());
+        }
+        let charged = || case.factory.info().map_or(u64::MAX, |info| info.charged);
+        wait_until(|| charged() == 0);
+        let left = charged();
+        let _ = slots::destroy(case.factory.slot());
+        left
+    }
+}
+
+impl Case {
+    /// Maps new memory with these contents.
+    fn map_new(
+        &mut self,
+        address: u64,
+        bytes: u64,
+        rights: Rights,
+        contents: &[u8],
+    ) -> Result<Memory, Error> {
+        let memory = slots::fill("creating its memory", "factory", |slot| {
+            self.factory.create_memory(slot, bytes)
+        })?;
+        self.memories.push(memory);
+        if !contents.is_empty() {
+            Mapping::new(memory, bytes, Rights::W)?.write(0, contents);
+        }
+        self.task.map(memory, address, 0, bytes, rights).explain("mapping its memory", "task")?;
+        Ok(memory)
+    }
+}
+
+/// Destroys the tasks that a test made, which may hold capabilities to
+/// themselves.
+fn end_tasks(task: Task) {
+    let empty = ListedCapability {
+        slot: Slot::NULL,
+        kind: None,
+        rights: Rights::empty(),
+        object: 0,
+        details: [0; 2],
+    };
+    let mut list = [empty; Task::LIST_MAX];
+    let mut from = Slot::new(slot::FREE);
+    while let Ok(count @ 1..) = task.list(from, &mut list) {
+        for entry in &list[..count] {
+            if entry.kind == Some(Kind::Task) {
+                // Without D it is not the test's to end.
+                let _ = task.destroy(entry.slot);
+            }
+        }
+        from = Slot::new(list[count - 1].slot.number() + 1);
+    }
+}
+
+/// Sleeps, so that the kernel can clean up, until `is_done` says so.
+fn wait_until(mut is_done: impl FnMut() -> bool) -> bool {
+    let end = time::now() + CLEANING;
+    while !is_done() {
+        if time::now() > end {
+            return false;
+        }
+        time::sleep(Duration::from_millis(1));
+    }
+    true
+}
+
+/// The next text of a message.
+fn text(reader: &mut postern_runtime::syscall::Reader<'_>) -> Option<String> {
+    String::from_utf8(reader.packed().ok()?.iter().collect()).ok()
+}
+
+/// The environment block with these records.
+fn block(records: &[(u32, u64, u64, String)]) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; PAGE as usize];
+    let mut writer = Writer::new(&mut bytes)?;
+    for (kind, first, second, name) in records {
+        writer.push(*kind, *first, *second, name)?;
+    }
+    let used = writer.len();
+    bytes.truncate(used);
+    Some(bytes)
+}
