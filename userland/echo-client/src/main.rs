@@ -11,10 +11,8 @@ postern_runtime::main!(main);
 fn main(env: Env) -> Result<(), names::Error> {
     let echo: EchoClient = names::connect(&env, "echo")?;
     for text in ["hello, is anybody there?", ""] {
-        match echo.say(text) {
-            Ok(answer) => println!("echo: {answer}"),
-            Err(error) => println!("echo: {error}"),
-        }
+        let answer = echo.say(text).unwrap_or_else(|error| error.to_string());
+        println!("echo: {answer}");
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use postern_syscall::{Capability, Delivery, Gate, Slot, Timeouts, slots};
 
 use crate::error::{CallError, ServerError, Status};
 use crate::transport;
-use crate::wire::{Full, Malformed, Owning, Reader, Received, Writer};
+use crate::wire::{Full, Owning, Reader, Writer};
 
 /// A message to be sent. Its capabilities go with it, or are deleted with it.
 pub(crate) struct Outgoing<const WORDS: usize, const ITEMS: usize> {
@@ -43,8 +43,8 @@ impl<const WORDS: usize, const ITEMS: usize> Outgoing<WORDS, ITEMS> {
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
         self.count = 0;
-        for slot in &self.items[..core::mem::take(&mut self.item_count)] {
-            transport::delete(*slot);
+        if self.item_count != 0 {
+            delete(&self.items[..core::mem::take(&mut self.item_count)]);
         }
     }
 }
@@ -54,6 +54,11 @@ impl<const WORDS: usize, const ITEMS: usize> Drop for Outgoing<WORDS, ITEMS> {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+#[cold]
+fn delete(slots: &[Slot]) {
+    slots.iter().for_each(|slot| transport::delete(*slot));
 }
 
 /// Empty slots for capabilities that arrive.
@@ -125,12 +130,16 @@ where
         return Err(unexpected(given));
     }
     windows.filled(given);
-    let mut received = Received::new(if GIVEN == 0 { 0 } else { given });
-    let words = answer_words::<ANSWER>(&answer)?;
-    if answer.tag.protocol() != protocol {
+    let mut items = [0; GIVEN];
+    for (index, item) in items.iter_mut().enumerate().take(given) {
+        *item = transport::received(index);
+    }
+    let mut words = [0; ANSWER];
+    let count = answer_words(&answer, &mut words);
+    let mut reader = Reader::new(&words[..count], &items[..given.min(GIVEN)]);
+    if answer.tag.protocol() != protocol || answer.tag.words() > ANSWER {
         return Err(CallError::BadAnswer);
     }
-    let mut reader = Reader::new(&words[..answer.tag.words()], &mut received);
     match Status::decode(reader.word()?)? {
         Status::Success => {
             let value = T::take(&mut reader)?;
@@ -145,19 +154,18 @@ where
     }
 }
 
-/// The words of an answer of at most `N`.
+/// Copies the words of an answer, as many as there is room for; their number.
 #[inline(always)]
-fn answer_words<const N: usize>(answer: &Delivery) -> Result<[u64; N], Malformed> {
-    let count = answer.tag.words();
-    if count > N {
-        return Err(Malformed);
-    }
-    let mut words = [0; N];
+fn answer_words<const N: usize>(answer: &Delivery, words: &mut [u64; N]) -> usize {
+    let count = answer.tag.words().min(N);
     words[..4].copy_from_slice(&answer.words);
-    for (index, word) in words.iter_mut().enumerate().take(count).skip(4) {
-        *word = transport::word(index);
+    // A constant: answers that fit into the registers do without the loop.
+    if N > 4 {
+        for (index, word) in words.get_mut(4..count).into_iter().flatten().enumerate() {
+            *word = transport::word(index + 4);
+        }
     }
-    Ok(words)
+    count
 }
 
 /// Capabilities came although none was asked for: into the windows of the

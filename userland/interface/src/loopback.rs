@@ -28,6 +28,9 @@ enum Content {
     Saved,
 }
 
+/// Protocol, words and capabilities of an answer.
+type Sent = (i64, Vec<u64>, Vec<Slot>);
+
 #[derive(Default)]
 struct World {
     slots: BTreeMap<Slot, Content>,
@@ -35,7 +38,7 @@ struct World {
     words: Vec<u64>,
     items: Vec<Slot>,
     /// The answers to calls under way, the innermost one last.
-    answers: Vec<Option<(i64, Vec<u64>, Vec<Slot>)>>,
+    answers: Vec<Option<Sent>>,
 }
 
 thread_local! {

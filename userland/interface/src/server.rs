@@ -16,7 +16,7 @@ use postern_syscall::{
 use crate::client::Outgoing;
 use crate::error::{Refusal, ServerError, Status};
 use crate::transport;
-use crate::wire::{MAX_ITEMS, MAX_WORDS, Owning, Reader, Received};
+use crate::wire::{MAX_ITEMS, MAX_WORDS, Owning, Reader};
 
 /// Who calls: the label of the gate, with the rights of the caller's capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +52,7 @@ type Out = Outgoing<MAX_WORDS, MAX_ITEMS>;
 pub struct Request<'a> {
     caller: Caller,
     protocol: i64,
-    words: &'a [u64],
-    received: &'a mut Received,
+    reader: Reader<'a>,
     out: &'a mut Out,
 }
 
@@ -62,7 +61,7 @@ impl fmt::Debug for Request<'_> {
         f.debug_struct("Request")
             .field("caller", &self.caller)
             .field("protocol", &self.protocol)
-            .field("words", &self.words)
+            .field("words", &self.reader.words())
             .finish_non_exhaustive()
     }
 }
@@ -83,7 +82,7 @@ impl<'a> Request<'a> {
     /// Word `index`, 0 if the message is shorter.
     #[must_use]
     pub fn word(&self, index: usize) -> u64 {
-        self.words.get(index).copied().unwrap_or(0)
+        self.reader.words().get(index).copied().unwrap_or(0)
     }
 
     /// What it says, and the place for the answer.
@@ -91,7 +90,7 @@ impl<'a> Request<'a> {
     #[inline(always)]
     pub fn open(self) -> (Caller, Reader<'a>, Responder<'a>) {
         let responder = Responder { protocol: self.protocol, out: self.out };
-        (self.caller, Reader::new(self.words, self.received), responder)
+        (self.caller, self.reader, responder)
     }
 
     /// Answers with these words as they are: for protocols that are no
@@ -356,6 +355,8 @@ pub(crate) struct Station {
     /// The words of the request: the UTCB is overwritten by every call.
     incoming: [u64; MAX_WORDS],
     out: Out,
+    /// What the kernel wrote about the capabilities of the request.
+    given: [u64; MAX_ITEMS],
     windows: [Slot; MAX_ITEMS],
     window_count: usize,
 }
@@ -365,6 +366,7 @@ impl Station {
         let mut station = Self {
             incoming: [0; MAX_WORDS],
             out: Out::new(),
+            given: [0; MAX_ITEMS],
             windows: [Slot::NULL; MAX_ITEMS],
             window_count: windows.min(MAX_ITEMS),
         };
@@ -383,6 +385,16 @@ impl Station {
         }
     }
 
+    /// Notes the capabilities that arrived; they belong to the request.
+    #[cold]
+    fn accept(&mut self, count: usize) {
+        for (index, given) in self.given[..count].iter_mut().enumerate() {
+            *given = transport::received(index);
+        }
+        self.windows[..count].fill(Slot::NULL);
+        self.refill();
+    }
+
     /// Handles what was delivered; whether there is an answer to be sent.
     #[inline(always)]
     pub(crate) fn handle(
@@ -399,18 +411,14 @@ impl Station {
         for index in 4..count {
             self.incoming[index] = transport::word(index);
         }
-        let given = delivery.tag.items();
-        let mut received = Received::new(given);
+        let given = delivery.tag.items().min(MAX_ITEMS);
         if given != 0 {
-            // What arrived belongs to the request.
-            self.windows.iter_mut().take(given).for_each(|window| *window = Slot::NULL);
-            self.refill();
+            self.accept(given);
         }
         let request = Request {
             caller: Caller { label: delivery.label },
             protocol: delivery.tag.protocol(),
-            words: &self.incoming[..count],
-            received: &mut received,
+            reader: Reader::new(&self.incoming[..count], &self.given[..given]),
             out: &mut self.out,
         };
         match delivery.kind {
@@ -446,8 +454,11 @@ impl Station {
         if words.len() > 4 {
             utcb::set_words(words);
         }
+        // What lies in the first four words past the end of the message, the
+        // kernel does not show.
+        let [one, two, three, four, ..] = self.out.words;
         let tag = Tag::new(protocol, words.len());
-        ipc::reply_receive(0, tag, transport::registers(words), patience)
+        ipc::reply_receive(0, tag, [one, two, three, four], patience)
     }
 }
 

@@ -99,10 +99,8 @@ mod kernel {
 
     /// Deletes the capability in a slot, if there is one, and frees the slot.
     pub fn delete(slot: Slot) {
-        if slots::delete(slot).is_err() {
-            // Moved away, or gone: the slot is empty.
-            slots::release(slot);
-        }
+        // If the kernel refuses, a slot is lost and nothing else.
+        let _ = slots::delete(slot);
     }
 
     /// Deletes the capability in a slot that stays allocated.

@@ -141,17 +141,24 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Reads a message.
+/// Reads a message. Capabilities that nobody takes are deleted with it.
 #[derive(Debug)]
 pub struct Reader<'a> {
     words: &'a [u64],
-    items: &'a mut Received,
+    /// What the kernel wrote about each capability.
+    items: &'a [u64],
 }
 
 impl<'a> Reader<'a> {
     #[inline(always)]
-    pub(crate) fn new(words: &'a [u64], items: &'a mut Received) -> Self {
+    pub(crate) const fn new(words: &'a [u64], items: &'a [u64]) -> Self {
         Self { words, items }
+    }
+
+    /// What was not read yet.
+    #[must_use]
+    pub const fn words(&self) -> &'a [u64] {
+        self.words
     }
 
     /// The next word.
@@ -180,7 +187,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// There is none.
     pub(crate) fn item(&mut self) -> Result<ReceivedItem, Malformed> {
-        self.items.take().ok_or(Malformed)
+        let (first, rest) = self.items.split_first().ok_or(Malformed)?;
+        self.items = rest;
+        Ok(ReceivedItem::decode(*first))
     }
 
     /// Nothing may be left over.
@@ -193,52 +202,21 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The capabilities that came with a message. Those that nobody takes are
-/// deleted.
-#[derive(Debug)]
-pub struct Received {
-    words: [u64; MAX_ITEMS],
-    next: usize,
-    count: usize,
-}
-
-impl Received {
-    /// The capabilities of the message that was delivered last.
-    #[inline(always)]
-    pub(crate) fn new(count: usize) -> Self {
-        let mut received = Self { words: [0; MAX_ITEMS], next: 0, count: 0 };
-        if count != 0 {
-            received.fill(count);
-        }
-        received
-    }
-
-    #[cold]
-    fn fill(&mut self, count: usize) {
-        self.count = count.min(MAX_ITEMS);
-        for (index, word) in self.words[..self.count].iter_mut().enumerate() {
-            *word = transport::received(index);
-        }
-    }
-
-    fn take(&mut self) -> Option<ReceivedItem> {
-        let word = *self.words[..self.count].get(self.next)?;
-        self.next += 1;
-        Some(ReceivedItem::decode(word))
-    }
-
-    #[inline(always)]
-    fn is_empty(&self) -> bool {
-        self.next == self.count
-    }
-}
-
-impl Drop for Received {
+impl Drop for Reader<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        while let Some(item) = self.take() {
-            transport::delete(item.slot);
+        if !self.items.is_empty() {
+            delete(self.items);
         }
+    }
+}
+
+/// Deletes what arrived. Takes the words and not the reader, so that a reader
+/// can live in registers.
+#[cold]
+fn delete(items: &[u64]) {
+    for word in items {
+        transport::delete(ReceivedItem::decode(*word).slot);
     }
 }
 

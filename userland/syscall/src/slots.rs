@@ -7,7 +7,7 @@
 use core::ops::Range;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use crate::{Capability, Result, Slot, Task};
+use crate::{Capability, ErrorNumber, Result, Slot, Task};
 
 /// Most slots that are managed.
 const SLOTS: usize = 8192;
@@ -63,19 +63,18 @@ pub fn release(slot: Slot) {
     }
 }
 
-/// Deletes the capability in `slot` and gives the slot back; a slot that was
-/// empty already is given back, too.
+/// Deletes the capability in `slot`, if there is one, and gives the slot back.
 ///
 /// # Errors
-/// The program does not have its own task, or the kernel refused.
+/// The program does not have its own task, or the kernel refused; the slot
+/// stays taken.
 pub fn delete(slot: Slot) -> Result<()> {
     match task().delete(slot) {
-        Err(error) if error.number != crate::ErrorNumber::NotExistent || error.argument == 0 => {
-            Err(error)
-        }
-        deleted => {
+        // Argument 1 is the slot: it is empty. Argument 0 would be the task.
+        Err(error) if error.number != ErrorNumber::NotExistent || error.argument != 1 => Err(error),
+        _ => {
             release(slot);
-            deleted
+            Ok(())
         }
     }
 }
