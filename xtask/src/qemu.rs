@@ -56,6 +56,8 @@ impl Machine {
         qemu.arg("-drive").arg(format!("format=raw,snapshot=on,file={}", self.image.display()));
         if self.counted {
             qemu.args(["-icount", "shift=0,sleep=off"]);
+            // The real-time clock follows the counted time, too.
+            qemu.args(["-rtc", "clock=vm"]);
         }
         if self.debugger {
             qemu.args(["-s", "-S"]);

@@ -373,11 +373,14 @@ impl<M: Machine> Kernel<M> {
             }
             task.mapped -= done * PAGE;
         }
-        mapping.at += done * PAGE;
-        mapping.first += done;
-        mapping.pages -= done;
-        if mapping.pages == 0 {
+        if done == mapping.pages {
+            // Its place in the tree is found by its address, so that must not
+            // become its neighbour's.
             self.remove_mapping(reference);
+        } else {
+            mapping.at += done * PAGE;
+            mapping.first += done;
+            mapping.pages -= done;
         }
         done
     }

@@ -7,7 +7,8 @@
 extern crate alloc;
 
 mod calls;
+mod diagnosis;
 mod operations;
 mod registers;
 
-postern_tests::subject!(calls, registers, operations);
+postern_tests::subject!(calls, registers, operations, diagnosis);

@@ -31,9 +31,17 @@ const fn operation(kind: Kind, words: &'static [u64], right: Rights) -> Operatio
 /// An address where nothing is mapped.
 const AT: u64 = 0xc_0000_0000;
 
-const OPERATIONS: [Operation; 35] = [
+/// Setting all registers to 0.
+const SET_REGISTERS: [u64; 20] = {
+    let mut words = [0; 20];
+    words[0] = thread::SET_REGISTERS;
+    words
+};
+
+const OPERATIONS: [Operation; 43] = [
     operation(Kind::Factory, &[factory::CREATE, 4, 400], Rights::S),
     operation(Kind::Factory, &[factory::INFO], Rights::R),
+    operation(Kind::Factory, &[factory::EMPTY], Rights::D),
     operation(Kind::Task, &[task::MAP, AT, 0, 4096, 4], Rights::W),
     operation(Kind::Task, &[task::UNMAP, AT, 4096], Rights::W),
     operation(Kind::Task, &[task::DERIVE, 401, 402, 4], Rights::W),
@@ -42,6 +50,9 @@ const OPERATIONS: [Operation; 35] = [
     operation(Kind::Task, &[task::LIST, 0], Rights::R),
     operation(Kind::Task, &[task::SET_NAME, 1, 0, 0, 0, 0, 0], Rights::W),
     operation(Kind::Task, &[task::INFO], Rights::R),
+    operation(Kind::Task, &[task::REVOKE, 405], Rights::W),
+    operation(Kind::Task, &[task::MOVE, 406, 407], Rights::W),
+    operation(Kind::Task, &[task::PROTECT, AT, 4096, 4], Rights::W),
     operation(Kind::Thread, &[thread::BIND], Rights::W),
     operation(Kind::Thread, &[thread::START, AT, AT, 0, 0], Rights::W),
     operation(Kind::Thread, &[thread::STOP], Rights::W),
@@ -49,11 +60,15 @@ const OPERATIONS: [Operation; 35] = [
     operation(Kind::Thread, &[thread::SET_EXIT_GATE], Rights::W),
     operation(Kind::Thread, &[thread::INFO], Rights::R),
     operation(Kind::Thread, &[thread::CANCEL], Rights::W),
+    operation(Kind::Thread, &[thread::SET_FAULT_GATE], Rights::W),
+    operation(Kind::Thread, &[thread::GET_REGISTERS], Rights::R),
+    operation(Kind::Thread, &SET_REGISTERS, Rights::W),
     operation(Kind::Gate, &[gate::BIND, 0x40], Rights::S),
     operation(Kind::Gate, &[gate::UNBIND], Rights::S),
     operation(Kind::Gate, &[gate::INFO], Rights::empty()),
     operation(Kind::Memory, &[memory::INFO], Rights::R),
     operation(Kind::Memory, &[memory::PHYS], Rights::PHYS),
+    operation(Kind::Memory, &[memory::SPLIT, 4096, 408], Rights::D),
     operation(Kind::Notification, &[notification::SIGNAL, 1], Rights::W),
     operation(Kind::Notification, &[notification::BIND], Rights::S),
     operation(Kind::Notification, &[notification::POLL], Rights::R),

@@ -9,11 +9,13 @@ mod delegate;
 mod delete;
 mod derive;
 mod list;
+mod moving;
+mod revoke;
 
 use postern_tests::syscall::{ListedCapability, Rights, Slot, Task};
 use postern_tests::{Ctx, Failure, fail};
 
-postern_tests::subject!(derive, delegate, delete, list);
+postern_tests::subject!(derive, delegate, delete, list, moving, revoke);
 
 /// An empty line of a list.
 const NOTHING: ListedCapability = ListedCapability {

@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod create;
+mod empty;
 mod quota;
 
-postern_tests::subject!(create, quota);
+postern_tests::subject!(create, quota, empty);

@@ -75,13 +75,10 @@ fn fault_general_protection(ctx: &Ctx) -> Verdict {
 fn fault_page_fault_details(ctx: &Ctx) -> Verdict {
     let memory = ctx.memory(1)?;
     ctx.task.map(memory, AT, 0, PAGE, Rights::R)?;
-    let (reads, writes): (Body, Body) = (
-        |address| read(address),
-        |address| {
-            write(address, 0);
-            0
-        },
-    );
+    let (reads, writes): (Body, Body) = (read, |address| {
+        write(address, 0);
+        0
+    });
     let executes: Body = |address| execute(address);
     let cases = [
         ("reading nothing", reads, AT + PAGE + 5, 4),

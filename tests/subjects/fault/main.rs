@@ -7,6 +7,8 @@
 extern crate alloc;
 
 mod gate;
+mod handler;
 mod kinds;
+mod registers;
 
-postern_tests::subject!(kinds, gate);
+postern_tests::subject!(kinds, gate, handler, registers);

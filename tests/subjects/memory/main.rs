@@ -9,12 +9,14 @@ mod arguments;
 mod large;
 mod life;
 mod map;
+mod protect;
+mod split;
 
 use postern_tests::bare::memory::{read, write};
 use postern_tests::syscall::Rights;
 use postern_tests::{Ctx, Verdict};
 
-postern_tests::subject!(map, arguments, life, large);
+postern_tests::subject!(map, arguments, life, large, protect, split);
 
 /// Where these tests map things.
 const AT: u64 = 0xc_0000_0000;

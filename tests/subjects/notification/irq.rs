@@ -5,7 +5,7 @@ use postern_tests::syscall::{
     Capability, DeliveryKind, ErrorCode, ErrorNumber, Item, PortWidth, Rights, Slot, Timeout, ipc,
     operate,
 };
-use postern_tests::{Ctx, Failure, Verdict, check, check_eq, op, patience, received, tests};
+use postern_tests::{Ctx, Failure, Verdict, check, check_eq, fail, op, patience, received, tests};
 
 tests! {
     notification_g07_interrupt_arrives,
@@ -51,7 +51,13 @@ fn notification_g07_interrupt_arrives(ctx: &Ctx) -> Verdict {
     ctx.irq.bind(notification, 0x100)?;
     periodic(ctx, true)?;
     for round in 0..5 {
-        let delivery = ipc::receive(patience())?;
+        let delivery = match ipc::receive(patience()) {
+            Ok(delivery) => delivery,
+            Err(error) => fail!(
+                "no interrupt in round {round}: {error}; register C is {:#x}",
+                read(ctx, register::C)?
+            ),
+        };
         check_eq!(delivery.kind, DeliveryKind::Notification, "round {round}");
         check_eq!(delivery.words[0], 0x100, "round {round}");
         read(ctx, register::C)?;

@@ -8,6 +8,7 @@ use core::arch::naked_asm;
 
 use postern_syscall::abi::image::{Archive, init};
 use postern_syscall::abi::{ABI_VERSION, env};
+use postern_syscall::diagnosis;
 use postern_syscall::{
     Factory, IoPort, Irq, Log, Memory, Scheduler, Slot, Task, Thread, control, slots,
 };
@@ -50,6 +51,7 @@ pub fn run<T: Termination>(address: u64, length: u64, main: impl FnOnce(Env) -> 
     check_version(env::version(bytes).unwrap_or(0));
     let env = Env::new(bytes);
     own::set(&env);
+    diagnosis::enable(true);
     slots::set_own(own::task().unwrap_or(Task::new(Slot::NULL)), env.free_slots());
     if let Some(region) = env.region("heap") {
         // SAFETY: the starter mapped it writable for this program's heap, and

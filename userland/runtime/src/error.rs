@@ -5,6 +5,7 @@ use core::fmt;
 
 use postern_syscall::ErrorCode;
 use postern_syscall::abi::rights::Kind;
+use postern_syscall::diagnosis::{self, Refusal};
 
 /// Why something in this crate failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Error {
         with: &'static str,
         /// What the kernel said.
         code: ErrorCode,
+        /// What it left in the UTCB about it.
+        why: Option<Refusal>,
     },
 }
 
@@ -53,14 +56,30 @@ impl fmt::Display for Error {
             }
             Self::NoSlots => f.write_str("the capability table is full"),
             Self::NoAddressSpace => f.write_str("the address space is full"),
-            Self::Refused { doing, with, code } => {
-                write!(f, "{doing} with the capability `{with}` failed: {code}")
+            Self::Refused { doing, with, code, why } => {
+                write!(f, "{doing} with the capability `{with}` failed: {code}")?;
+                match why {
+                    Some(why) => write!(f, "; {}", why.about()),
+                    None => Ok(()),
+                }
             }
         }
     }
 }
 
 impl core::error::Error for Error {}
+
+impl Error {
+    /// The error for what the kernel has just refused, with the record that it
+    /// left of it.
+    #[must_use]
+    pub fn refused(doing: &'static str, with: &'static str, code: ErrorCode) -> Self {
+        // Only a record of this very refusal explains it.
+        let why = diagnosis::last().filter(|refusal| refusal.error == code);
+        diagnosis::clear();
+        Self::Refused { doing, with, code, why }
+    }
+}
 
 /// Says what was tried when the kernel refuses it.
 pub trait Explain<T> {
@@ -70,6 +89,6 @@ pub trait Explain<T> {
 
 impl<T> Explain<T> for postern_syscall::Result<T> {
     fn explain(self, doing: &'static str, with: &'static str) -> Result<T> {
-        self.map_err(|code| Error::Refused { doing, with, code })
+        self.map_err(|code| Error::refused(doing, with, code))
     }
 }

@@ -94,7 +94,7 @@ pub fn serve_through(names: NamesClient, name: &str, server: impl Server) -> Res
 
 /// A copy of `gate` that can be used and handed on, and nothing else.
 fn share<C: Capability>(gate: Gate) -> crate::Result<Owned<C>> {
-    let explain = |code| crate::Error::Refused { doing: "copying a gate", with: "task", code };
+    let explain = |code| crate::Error::refused("copying a gate", "task", code);
     Owned::copy(gate, USE).map_err(explain)
 }
 

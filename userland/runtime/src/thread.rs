@@ -178,6 +178,7 @@ unsafe extern "C" fn enter_thread() -> ! {
 }
 
 extern "C" fn run_thread(argument: *mut Body) -> ! {
+    postern_syscall::diagnosis::enable(true);
     // SAFETY: `spawn` made it with `Box::into_raw` for this thread alone.
     let body = unsafe { Box::from_raw(argument) };
     body();

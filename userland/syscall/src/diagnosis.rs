@@ -49,17 +49,17 @@ pub fn clear() {
 /// The last refusal since the switch was turned on or [`clear`] was called.
 #[must_use]
 pub fn last() -> Option<Refusal> {
-    let error = ErrorCode::decode(utcb::word(DIAGNOSIS_ERROR))?;
-    let slot = utcb::word(DIAGNOSIS_SLOT);
+    let error = ErrorCode::decode(utcb::read(DIAGNOSIS_ERROR))?;
+    let slot = utcb::read(DIAGNOSIS_SLOT);
     Some(Refusal {
         error,
-        call: Code::decode(utcb::word(DIAGNOSIS_CALL)).map(|(code, _)| code),
+        call: Code::decode(utcb::read(DIAGNOSIS_CALL)).map(|(code, _)| code),
         slot: Slot::new(slot as u32),
         kind: Kind::decode(slot >> 32 & 0xff),
         held: Rights::from_bits_truncate((slot >> 40) as u8),
         missing: Rights::from_bits_truncate((slot >> 48) as u8),
-        object: utcb::word(DIAGNOSIS_OBJECT),
-        operation: utcb::word(DIAGNOSIS_OPERATION),
+        object: utcb::read(DIAGNOSIS_OBJECT),
+        operation: utcb::read(DIAGNOSIS_OPERATION),
     })
 }
 
@@ -72,17 +72,39 @@ impl fmt::Display for Refusal {
             Some(code) => write!(f, "{code:?}")?,
             None => write!(f, "an unknown system call")?,
         }
-        write!(f, " was refused: {}; slot {} ", self.error, self.slot.word())?;
-        match self.kind {
+        write!(f, " was refused: {}; {}", self.error, self.about())
+    }
+}
+
+impl Refusal {
+    /// What the slot at fault holds and lacks, in words, without the error.
+    #[must_use]
+    pub fn about(&self) -> impl fmt::Display {
+        About(*self)
+    }
+}
+
+struct About(Refusal);
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(refusal) = self;
+        write!(f, "slot {} ", refusal.slot.word())?;
+        match refusal.kind {
             None => write!(f, "is empty")?,
             Some(kind) => {
-                write!(f, "holds a {} #{} with rights ", kind.name(), self.object & 0xffff_ffff)?;
-                rights(f, self.held)?;
+                write!(
+                    f,
+                    "holds a {} #{} with rights ",
+                    kind.name(),
+                    refusal.object & 0xffff_ffff
+                )?;
+                rights(f, refusal.held)?;
             }
         }
-        if !self.missing.is_empty() {
+        if !refusal.missing.is_empty() {
             write!(f, ", missing ")?;
-            rights(f, self.missing)?;
+            rights(f, refusal.missing)?;
         }
         Ok(())
     }

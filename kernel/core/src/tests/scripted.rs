@@ -353,3 +353,22 @@ fn a_refusal_is_explained_to_who_asks() {
     let slot = record(&world, utcb::DIAGNOSIS_SLOT);
     assert_eq!((slot & 0xffff_ffff, slot >> 48), (102, u64::from(Rights::S.bits())));
 }
+
+#[test]
+fn neighbouring_mappings_go_one_by_one_in_any_order() {
+    let mut world = World::new();
+    world.create(Kind::Memory, 100, &[PAGE], &[]);
+    let read = u64::from(Rights::R.bits());
+    for seed in 0..8u64 {
+        let order: std::vec::Vec<u64> = (0..64).map(|i| (i * (2 * seed + 1) + seed) % 64).collect();
+        for page in &order {
+            let words = [op::task::MAP, 0x1000_0000 + page * PAGE, 0, PAGE, read];
+            world.must(init::TASK, &words, &[(100, Rights::all())]);
+        }
+        for page in order.iter().rev() {
+            let words = [op::task::UNMAP, 0x1000_0000 + (page ^ 5) * PAGE, PAGE];
+            assert_eq!(world.must(init::TASK, &words, &[])[0], PAGE);
+        }
+        world.kernel.check();
+    }
+}

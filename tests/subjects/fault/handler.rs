@@ -1,0 +1,297 @@
+//! Fault gates (row G6): a fault becomes a call to the handler, which repairs
+//! or gives up.
+
+use postern_tests::bare::memory::{read, write};
+use postern_tests::bare::privileged::undefined;
+use postern_tests::syscall::abi::PAGE;
+use postern_tests::syscall::abi::op::fault::{GIVE_UP, RESUME};
+use postern_tests::syscall::abi::op::thread::ThreadState;
+use postern_tests::syscall::abi::tag::protocol::FAULT;
+use postern_tests::syscall::{
+    Capability, Delivery, DeliveryKind, ErrorCode, ErrorNumber, Gate, Item, Rights, Slot, Tag,
+    Timeout, ipc, operate, raw,
+};
+use postern_tests::{Body, Ctx, Failure, Partner, Verdict, check, check_eq, op, patience, tests};
+
+tests! {
+    fault_g06_message_to_the_handler,
+    fault_g06_demand_paging,
+    fault_g06_copy_on_write,
+    fault_g06_skipping_an_instruction,
+    fault_g06_handler_gives_up,
+    fault_g06_handler_dies,
+    fault_g06_handler_of_another_task,
+    fault_g06_gate_that_is_not_bound,
+    fault_g06_several_threads_one_handler,
+    fault_g06_waiting_thread_is_destroyed,
+    fault_g06_handler_cannot_be_shortened,
+    fault_g06_set_fault_gate_errors,
+}
+
+const AT: u64 = 0xc_0000_0000;
+
+/// A thread of this task, not started, whose faults go to `gate`.
+fn handled(ctx: &Ctx, gate: Gate) -> Result<Partner, Failure> {
+    let partner = ctx.helper(100)?;
+    partner.thread().set_fault_gate(Some(gate))?;
+    Ok(partner)
+}
+
+/// The next fault.
+fn fault() -> Result<Delivery, Failure> {
+    let delivery = ipc::receive(patience())?;
+    check_eq!(delivery.tag, Tag::new(FAULT, 4));
+    check_eq!(delivery.kind, DeliveryKind::Call);
+    Ok(delivery)
+}
+
+fn answer(what: u64) -> Result<(), ErrorCode> {
+    ipc::reply(0, Tag::new(0, 1), [what, 0, 0, 0])
+}
+
+fn fault_g06_message_to_the_handler(ctx: &Ctx) -> Verdict {
+    // W and S of the capability do not show: the kernel sends.
+    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
+    partner.start(|address| u64::from(raw::peek(address)), 0x123)?;
+    let delivery = fault()?;
+    check_eq!(delivery.label, 0x40);
+    check_eq!((delivery.words[0], delivery.words[1], delivery.words[3]), (14, 0x123, 4));
+    check!((0x40_0000..0x80_0000).contains(&delivery.words[2]), "at {:#x}", delivery.words[2]);
+    answer(GIVE_UP)?;
+    let mut partner = handled(ctx, ctx.gate(0x80)?)?;
+    partner.start(undefined, 0)?;
+    let delivery = fault()?;
+    check_eq!((delivery.label, delivery.words[0], delivery.words[1]), (0x80, 6, 0));
+    answer(GIVE_UP)?;
+    partner.expect_fault(6, None)?;
+    Ok(())
+}
+
+fn fault_g06_demand_paging(ctx: &Ctx) -> Verdict {
+    const PAGES: u64 = 24;
+    let memory = ctx.memory(PAGES)?;
+    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
+    let body: Body = |_| {
+        // Backwards and forwards; each page faults once.
+        for page in (0..PAGES).rev().chain(0..PAGES) {
+            let at = AT + page * PAGE;
+            write(at, read(at) + page);
+        }
+        (0..PAGES).map(|page| read(AT + page * PAGE)).sum()
+    };
+    partner.start(body, 0)?;
+    for page in (0..PAGES).rev() {
+        let [vector, address, ..] = fault()?.words;
+        check_eq!((vector, address), (14, AT + page * PAGE));
+        ctx.task.map(memory, address, page * PAGE, PAGE, Rights::R | Rights::W)?;
+        answer(RESUME)?;
+    }
+    check_eq!(partner.join()?, PAGES * (PAGES - 1));
+    Ok(())
+}
+
+fn fault_g06_copy_on_write(ctx: &Ctx) -> Verdict {
+    let (original, copy) = (ctx.memory(1)?, ctx.memory(1)?);
+    ctx.task.map(original, AT, 0, PAGE, Rights::R | Rights::W)?;
+    write(AT, 5);
+    write(AT + 8, 6);
+    let mut peer = ctx.peer()?;
+    let Some(task) = peer.task() else { return Ok(()) };
+    task.map(original, AT, 0, PAGE, Rights::R)?;
+    peer.thread().set_fault_gate(Some(ctx.gate(0x40)?))?;
+    let body: Body = |_| {
+        let before = read(AT);
+        write(AT, 70);
+        before << 16 | read(AT) << 8 | read(AT + 8)
+    };
+    peer.start(body, 0)?;
+    let delivery = fault()?;
+    check_eq!(delivery.words[1], AT);
+    check_eq!(delivery.words[3], 7, "a write to what is there");
+    // Copies the page through this task, then exchanges it.
+    ctx.task.map(copy, AT + PAGE, 0, PAGE, Rights::R | Rights::W)?;
+    for word in (0..PAGE).step_by(8) {
+        write(AT + PAGE + word, read(AT + word));
+    }
+    task.unmap(AT, PAGE)?;
+    task.map(copy, AT, 0, PAGE, Rights::R | Rights::W)?;
+    answer(RESUME)?;
+    check_eq!(peer.join()?, 5 << 16 | 70 << 8 | 6);
+    check_eq!(read(AT), 5, "the original");
+    Ok(())
+}
+
+fn fault_g06_skipping_an_instruction(ctx: &Ctx) -> Verdict {
+    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
+    partner.start(undefined, 0)?;
+    let delivery = fault()?;
+    let mut registers = partner.thread().registers()?;
+    check_eq!(registers.rip, delivery.words[2]);
+    // `ud2` has two bytes.
+    registers.rip += 2;
+    partner.thread().set_registers(&registers)?;
+    answer(RESUME)?;
+    check_eq!(partner.join()?, 0, "it goes on behind");
+    Ok(())
+}
+
+fn fault_g06_handler_gives_up(ctx: &Ctx) -> Verdict {
+    for what in [GIVE_UP, 2, u64::MAX] {
+        let mut partner = handled(ctx, ctx.gate(0x40)?)?;
+        partner.start(|_| u64::from(raw::peek(8)), 0)?;
+        fault()?;
+        answer(what)?;
+        partner.expect_fault(14, Some(8))?;
+        check_eq!(partner.info()?.state, Some(ThreadState::Faulted));
+    }
+    // An answer without words lets it go on: into the same fault.
+    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
+    partner.start(|_| u64::from(raw::peek(8)), 0)?;
+    fault()?;
+    ipc::reply(0, Tag::new(0, 0), [9; 4])?;
+    fault()?;
+    answer(GIVE_UP)?;
+    partner.expect_fault(14, Some(8))?;
+    Ok(())
+}
+
+fn fault_g06_handler_dies(ctx: &Ctx) -> Verdict {
+    for is_crash in [false, true] {
+        // It takes the fault and never answers; then it ends, one way or the
+        // other.
+        let handler = ctx.spawn(
+            |is_crash| {
+                let _ = ipc::receive(patience());
+                if is_crash == 1 { u64::from(raw::peek(0)) } else { 0 }
+            },
+            u64::from(is_crash),
+        )?;
+        let gate = ctx.gate_to(handler.thread(), 0x40)?;
+        let mut partner = handled(ctx, gate)?;
+        partner.start(|_| u64::from(raw::peek(8)), 0)?;
+        partner.expect_fault(14, Some(8))?;
+        handler.end()?;
+    }
+    Ok(())
+}
+
+fn fault_g06_handler_of_another_task(ctx: &Ctx) -> Verdict {
+    // A peer is the pager of another peer, with nothing but the power over
+    // its task and some memory.
+    let (mut pager, mut client) = (ctx.peer()?, ctx.peer()?);
+    let gate = ctx.gate_to(pager.thread(), 0x40)?;
+    client.thread().set_fault_gate(Some(gate))?;
+    let Some(task) = client.task() else { return Ok(()) };
+    pager.give(task.item(Rights::W | Rights::GRANT))?;
+    pager.give(Item::all(ctx.memory(1)?.slot()))?;
+    pager.start(
+        |_| {
+            let Ok(delivery) = ipc::receive(patience()) else { return 1 };
+            let task = postern_tests::syscall::Task::new(postern_tests::peer::given(0));
+            let memory = postern_tests::syscall::Memory::new(postern_tests::peer::given(1));
+            let at = delivery.words[1] & !(PAGE - 1);
+            let mapped = task.map(memory, at, 0, PAGE, Rights::R | Rights::W);
+            let answered = answer(RESUME);
+            postern_tests::tell(mapped) | postern_tests::tell(answered)
+        },
+        0,
+    )?;
+    client.start(
+        |address| {
+            write(address, 12);
+            read(address)
+        },
+        AT + 0x100,
+    )?;
+    check_eq!(client.join()?, 12);
+    check_eq!(pager.join()?, 0);
+    Ok(())
+}
+
+fn fault_g06_gate_that_is_not_bound(ctx: &Ctx) -> Verdict {
+    // Fault gates deliver only while bound; a thread must not hang in a fault.
+    let unbound = ctx.unbound()?;
+    let gone = ctx.gate(0x40)?;
+    let mut partners = [handled(ctx, unbound)?, handled(ctx, gone)?, ctx.helper(100)?];
+    ctx.task.destroy(gone.slot())?;
+    partners[2].thread().set_fault_gate(Some(unbound))?;
+    partners[2].thread().set_fault_gate(None)?;
+    for partner in &mut partners {
+        partner.start(|_| u64::from(raw::peek(8)), 0)?;
+        partner.expect_fault(14, Some(8))?;
+    }
+    Ok(())
+}
+
+fn fault_g06_several_threads_one_handler(ctx: &Ctx) -> Verdict {
+    let memory = ctx.memory(8)?;
+    let mut partners = alloc::vec::Vec::new();
+    for number in 0..8 {
+        let mut partner = handled(ctx, ctx.gate(0x40 * (number + 1))?)?;
+        let body: Body = |at| {
+            write(at, at);
+            read(at) - AT
+        };
+        partner.start(body, AT + number * PAGE)?;
+        partners.push(partner);
+    }
+    for _ in 0..8 {
+        let delivery = fault()?;
+        let number = delivery.label / 0x40 - 1;
+        check_eq!(delivery.words[1], AT + number * PAGE, "thread {number}");
+        let data = Rights::R | Rights::W;
+        ctx.task.map(memory, AT + number * PAGE, number * PAGE, PAGE, data)?;
+        answer(RESUME)?;
+    }
+    for (partner, number) in partners.iter().zip(0..) {
+        check_eq!(partner.join()?, number * PAGE);
+    }
+    Ok(())
+}
+
+fn fault_g06_waiting_thread_is_destroyed(ctx: &Ctx) -> Verdict {
+    // While it waits for a busy handler, and while the handler has it.
+    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
+    partner.start(|_| u64::from(raw::peek(8)), 0)?;
+    let thread = partner.thread();
+    let faulted = ctx.wait_until(|| thread.registers().is_ok());
+    check!(faulted, "no fault: {:?}", partner.info()?.state);
+    ctx.task.destroy(thread.slot())?;
+    check_eq!(ipc::receive(Timeout::ZERO).is_err(), true, "a fault of nobody");
+    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
+    partner.start(|_| u64::from(raw::peek(8)), 0)?;
+    fault()?;
+    ctx.task.destroy(partner.thread().slot())?;
+    check_eq!(answer(RESUME), Err(postern_tests::sent(ErrorNumber::NotExistent)));
+    Ok(())
+}
+
+fn fault_g06_handler_cannot_be_shortened(ctx: &Ctx) -> Verdict {
+    // Cancel and stop do not let a thread out of its fault as if nothing had
+    // happened.
+    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
+    partner.start(|_| u64::from(raw::peek(8)), 0)?;
+    fault()?;
+    let _ = partner.thread().cancel();
+    check_eq!(partner.thread().stop(), Err(op(ErrorNumber::Busy, 0)));
+    partner.give_time();
+    check!(partner.thread().registers().is_ok(), "it runs: {:?}", partner.info()?.state);
+    answer(GIVE_UP)?;
+    partner.expect_fault(14, Some(8))?;
+    Ok(())
+}
+
+fn fault_g06_set_fault_gate_errors(ctx: &Ctx) -> Verdict {
+    use postern_tests::syscall::abi::op::thread::SET_FAULT_GATE;
+    let partner = ctx.helper(100)?;
+    let set = |slot: Slot| {
+        operate(partner.thread().slot(), &[SET_FAULT_GATE], &[Item::all(slot)]).map(drop)
+    };
+    let inval = Err(op(ErrorNumber::Inval, ErrorCode::ITEM));
+    for slot in [ctx.slot()?, Slot::NULL, ctx.task.slot(), partner.thread().slot()] {
+        check_eq!(set(slot), inval, "{slot}");
+    }
+    let weak = ctx.derive(partner.thread(), Rights::all() - Rights::W)?;
+    check_eq!(weak.set_fault_gate(None), Err(op(ErrorNumber::Perm, 0)));
+    Ok(())
+}
