@@ -18,6 +18,7 @@ mod prompt;
 mod protocol;
 mod qemu;
 mod run;
+mod script;
 mod session;
 mod setup;
 mod step;
