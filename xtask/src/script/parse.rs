@@ -19,6 +19,7 @@ const KEYS: &[(&str, &[u8])] = &[
     ("delete", b"\x1b[3~"),
     ("backspace", b"\x7f"),
     ("escape", b"\x1b"),
+    ("tab", b"\t"),
 ];
 
 /// Reads the text of a script.
