@@ -20,6 +20,7 @@ mod qemu;
 #[cfg(test)]
 mod readme;
 mod run;
+mod script;
 mod session;
 mod setup;
 mod step;

@@ -127,6 +127,14 @@ impl System {
         Self::assemble(profile, init.clone(), programs, files)
     }
 
+    /// Leaves only the first half of the compiled manifest: what a system does
+    /// that cannot know what to do.
+    pub fn cut_manifest(&mut self) {
+        for (_, bytes) in self.files.iter_mut().filter(|file| file.0 == postern_manifest::FILE) {
+            bytes.truncate(bytes.len() / 2);
+        }
+    }
+
     /// Puts the files of the boot archive together, each checked.
     fn assemble(
         profile: Profile,

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: the tests on this computer, those in QEMU, and the
-//! budgets of the benchmarks.
+//! `cargo xtask test`: the tests on this computer, those in QEMU, those of the
+//! whole system, and the budgets of the benchmarks.
 //!
 //! Must never be green without having run a test. Its last line is
 //! `N passed, N failed`, with `, N skipped` if there were any.
@@ -14,7 +14,7 @@ use crate::qemu::{Machine, Outcome};
 use crate::suite::{Counts, Next, Report, Suite, Verdict};
 use crate::symbols::Symbols;
 use crate::system::{Firmware, Kind, System};
-use crate::{bench, host, session, setup, step};
+use crate::{bench, host, script, session, setup, step};
 
 /// What the suite is called where a test has its name.
 const SUITE: &str = "(the tests in QEMU)";
@@ -65,6 +65,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     }
     if !options.host_only {
         counts += or_failed(SUITE, guest(options));
+        counts += or_failed("(the system tests)", script::run(&wanted(options), print));
     }
     if !options.host_only && options.filter.is_none() {
         counts += or_failed("(the benchmarks)", bench::check());
@@ -84,6 +85,15 @@ fn or_failed(part: &str, result: Result<Counts>) -> Counts {
         println!("test {part} ... FAILED: {error:#}");
         Counts { failed: 1, ..Counts::default() }
     })
+}
+
+/// Which system tests are meant, and how they run.
+fn wanted(options: &Options) -> script::Wanted<'_> {
+    script::Wanted {
+        filter: options.filter.as_deref().unwrap_or_default(),
+        firmware: Firmware::from_option(options.uefi),
+        verbose: options.verbose,
+    }
 }
 
 fn machine(options: &Options, system: &System, cmdline: &str) -> Result<Machine> {
@@ -118,7 +128,11 @@ fn list(options: &Options) -> Result<ExitCode> {
         _ => false,
     })?;
     ensure!(outcome == Outcome::Success, "{outcome}");
-    ensure!(count > 0, "the runner names no test");
+    for name in script::names(options.filter.as_deref().unwrap_or_default())? {
+        println!("{name}");
+        count += 1;
+    }
+    ensure!(count > 0, "there is no test");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,6 +17,7 @@ mod table;
 mod tests;
 pub mod value;
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -32,6 +33,26 @@ use crate::workspace;
 
 /// The memory of the machine if nothing is said.
 const MEMORY: u64 = 128 << 20;
+
+/// The manifest of the system, from the top folder.
+pub const SYSTEM: &str = "userland/system.toml";
+
+/// A manifest has mistakes.
+#[derive(Debug)]
+pub struct Mistaken {
+    /// How many, and where.
+    summary: String,
+    /// All of them, with their lines.
+    pub explanation: String,
+}
+
+impl fmt::Display for Mistaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary)
+    }
+}
+
+impl std::error::Error for Mistaken {}
 
 /// A manifest without mistakes.
 pub struct Manifest {
@@ -49,7 +70,16 @@ impl Manifest {
     /// Reads and checks the manifest of the system, with that of an app from
     /// outside if there is one. Mistakes are printed.
     pub fn load(app: Option<&App>) -> Result<Self> {
-        let mut sources = vec![read(&workspace::root().join("userland/system.toml"))?];
+        Self::read(SYSTEM, app).inspect_err(|error| {
+            if let Some(mistaken) = error.downcast_ref::<Mistaken>() {
+                eprintln!("{}", mistaken.explanation);
+            }
+        })
+    }
+
+    /// Reads and checks the manifest in `file`, a path from the top folder.
+    pub fn read(file: &str, app: Option<&App>) -> Result<Self> {
+        let mut sources = vec![read(&workspace::root().join(file))?];
         if let Some(app) = app {
             let system = parse::parse(0, &sources[0], &mut Mistakes::default());
             let servers = system.programs.iter().filter(|program| !program.services.is_empty());
@@ -62,11 +92,12 @@ impl Manifest {
         match mistakes.count() {
             0 => Ok(manifest),
             count => {
-                eprintln!("{}", mistakes.render(&manifest.sources));
+                let explanation = mistakes.render(&manifest.sources);
                 let files: Vec<_> =
                     manifest.sources.iter().map(|source| source.path.as_str()).collect();
                 let noun = if count == 1 { "mistake" } else { "mistakes" };
-                bail!("{count} {noun} in {}", files.join(" and "))
+                let summary = format!("{count} {noun} in {}", files.join(" and "));
+                bail!(Mistaken { summary, explanation })
             }
         }
     }

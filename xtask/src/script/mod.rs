@@ -1,0 +1,174 @@
+//! System tests: the whole system is booted and driven through its console as
+//! a person would, by the scripts in `tests/scripts` (their language is
+//! described there, in README.md).
+//!
+//! Must never count a script as passed that was not played to its end.
+
+mod app;
+mod judge;
+mod model;
+mod parse;
+mod play;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+
+use self::judge::Values;
+use self::model::{Boot, End, Script};
+use crate::manifest::{App, Manifest, Mistaken, SYSTEM};
+use crate::qemu::Machine;
+use crate::suite::{Counts, Report, Verdict};
+use crate::symbols::Symbols;
+use crate::system::{Firmware, System};
+use crate::{setup, step, workspace};
+
+/// Where the scripts are, from the top folder.
+const FOLDER: &str = "tests/scripts";
+
+/// Which scripts are played, and how.
+pub struct Wanted<'a> {
+    /// Only those whose names contain this.
+    pub filter: &'a str,
+    /// What boots them, unless they say it themselves.
+    pub firmware: Firmware,
+    /// Whether what was seen last is shown of those that pass, too.
+    pub verbose: bool,
+}
+
+/// The names of the scripts that match a filter, as tests.
+pub fn names(filter: &str) -> Result<Vec<String>> {
+    Ok(files(filter)?.into_iter().map(|file| file.0).collect())
+}
+
+/// Plays the scripts and gives each result to `print`.
+pub fn run(wanted: &Wanted<'_>, print: fn(&Report, &mut Symbols, bool)) -> Result<Counts> {
+    let files = files(wanted.filter)?;
+    let (start, mut counts) = (Instant::now(), Counts::default());
+    if files.is_empty() {
+        ensure!(!wanted.filter.is_empty(), "there is no script in {FOLDER}");
+        return Ok(counts);
+    }
+    step::say("booting the system for each script");
+    let mut systems = Systems::default();
+    for (name, file) in files {
+        let (verdict, output) = match play(&file, wanted.firmware, &mut systems) {
+            Ok(done) => done,
+            Err(error) => (Verdict::Failed(format!("{error:#}")), Vec::new()),
+        };
+        match &verdict {
+            Verdict::Passed => counts.passed += 1,
+            Verdict::Failed(_) => counts.failed += 1,
+            Verdict::Skipped(_) => counts.skipped += 1,
+        }
+        print(&Report { name, verdict, output }, &mut Symbols::default(), wanted.verbose);
+    }
+    println!("tests of the system: {counts} ({} s)", start.elapsed().as_secs());
+    Ok(counts)
+}
+
+/// Names and files of the scripts, sorted, of those that match.
+fn files(filter: &str) -> Result<Vec<(String, PathBuf)>> {
+    let folder = fs::read_dir(workspace::root().join(FOLDER))
+        .with_context(|| format!("cannot list {FOLDER}"))?;
+    let mut files = Vec::new();
+    for file in folder {
+        let path = file.with_context(|| format!("cannot list {FOLDER}"))?.path();
+        if path.extension().is_some_and(|extension| extension == "script") {
+            let stem = path.file_stem().context("a script has a name")?.to_string_lossy();
+            files.push((format!("system_{}", stem.replace('-', "_")), path));
+        }
+    }
+    files.retain(|file| file.0.contains(filter));
+    files.sort();
+    Ok(files)
+}
+
+/// Plays one script. Returns what was seen last, too.
+fn play(
+    file: &PathBuf,
+    firmware: Firmware,
+    systems: &mut Systems,
+) -> Result<(Verdict, Vec<String>)> {
+    let shown = workspace::shown(file);
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
+    let script = parse::parse(&text).with_context(|| shown.clone())?;
+    if script.boot.end == End::Refused {
+        return refused(&script, &shown);
+    }
+    let firmware = if script.boot.uefi { Firmware::Uefi } else { firmware };
+    if firmware == Firmware::Uefi && setup::firmware().is_none() {
+        let reason = "the UEFI firmware (OVMF) is not installed".to_owned();
+        return Ok((Verdict::Skipped(reason), Vec::new()));
+    }
+    let system = systems.of(&script.boot)?;
+    let machine = Machine {
+        image: system.image("", firmware)?,
+        firmware,
+        memory: script.boot.memory.clone(),
+        // Counted time is the same on a busy computer; but the UEFI firmware
+        // takes half a minute with it.
+        counted: firmware == Firmware::Bios,
+        debugger: false,
+    };
+    let played = play::play(&script, &machine, &mut system.symbols())?;
+    let verdict = played.result.map_or_else(
+        |failure| Verdict::Failed(format!("{shown}:{}: {}", failure.line, failure.reason)),
+        |()| Verdict::Passed,
+    );
+    Ok((verdict, played.transcript))
+}
+
+/// Looks at what xtask says about a system that it must not build.
+fn refused(script: &Script, shown: &str) -> Result<(Verdict, Vec<String>)> {
+    let words = match manifest(&script.boot) {
+        Ok(_) => {
+            let reason = format!("{shown}: expected that it is refused, but there is no mistake");
+            return Ok((Verdict::Failed(reason), Vec::new()));
+        }
+        Err(error) => match error.downcast_ref::<Mistaken>() {
+            Some(mistaken) => format!("{}\nerror: {mistaken}", mistaken.explanation),
+            None => format!("error: {error:#}"),
+        },
+    };
+    let lines: Vec<_> = words.lines().collect();
+    let start = script.steps.first().context("a script has a first step")?;
+    let verdict = match judge::judge(start, &lines, &mut Values::new()) {
+        Ok(()) => Verdict::Passed,
+        Err(failure) => Verdict::Failed(format!("{shown}:{}: {}", failure.line, failure.reason)),
+    };
+    Ok((verdict, lines.iter().map(|line| (*line).to_owned()).collect()))
+}
+
+fn manifest(boot: &Boot) -> Result<(Manifest, Option<App>)> {
+    let app = boot.app.as_deref().map(app::outside).transpose()?;
+    let app = app.as_deref().map(App::find).transpose()?;
+    let manifest = Manifest::read(boot.manifest.as_deref().unwrap_or(SYSTEM), app.as_ref())?;
+    manifest.ensure_fits(&boot.memory)?;
+    Ok((manifest, app))
+}
+
+/// The systems that scripts were played on: most use the same.
+#[derive(Default)]
+struct Systems(Vec<(Boot, System)>);
+
+impl Systems {
+    fn of(&mut self, boot: &Boot) -> Result<&System> {
+        // What the machine is and how it ends makes no other system.
+        let Boot { app, manifest: file, is_cut, .. } = boot.clone();
+        let key = Boot { app, manifest: file, is_cut, ..Boot::default() };
+        if let Some(index) = self.0.iter().position(|one| one.0 == key) {
+            return Ok(&self.0[index].1);
+        }
+        let (manifest, app) = manifest(boot)?;
+        let mut system = System::from_manifest(&manifest, app.as_ref())?;
+        if boot.is_cut {
+            system.cut_manifest();
+        }
+        let index = self.0.len();
+        self.0.push((key, system));
+        Ok(&self.0[index].1)
+    }
+}
