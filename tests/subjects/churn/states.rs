@@ -178,7 +178,9 @@ fn churn_g04_threads_in_every_state_of_one_task(ctx: &Ctx) -> Verdict {
             if doing == Doing::Calling {
                 continue;
             }
-            let thread = ctx.factory.create_thread(ctx.slot()?, PRIORITY - 1)?;
+            // The one that spins must not keep the others from their states.
+            let priority = PRIORITY - 1 - u8::from(doing == Doing::Ready);
+            let thread = ctx.factory.create_thread(ctx.slot()?, priority)?;
             thread.bind(task)?;
             if doing == Doing::Faulting {
                 thread.set_fault_gate(Some(gate))?;

@@ -32,8 +32,8 @@ const LONGEST: u64 = 20_000;
 /// Instructions by which a sleeper may wake late: a stretch of the kernel, and
 /// its own way to the clock.
 const LATE: u64 = 2 * LONGEST;
-/// The same while a task ends, whose steps are longer.
-const LATE_AT_END: u64 = 150_000;
+/// The same while a task ends.
+const LATE_AT_END: u64 = LATE;
 /// A place that nothing else uses.
 const AT: u64 = 0xc_0000_0000;
 
