@@ -15,7 +15,7 @@ pub struct Capability<'a> {
 }
 
 /// What a capability is. The numbers of the format are those of
-/// [`Object::number`]; what follows each is its fields in order.
+/// `Object::number`; what follows each is its fields in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Object<'a> {
     /// The kernel's log, to write.
