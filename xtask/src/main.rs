@@ -17,6 +17,8 @@ mod manifest;
 mod prompt;
 mod protocol;
 mod qemu;
+#[cfg(test)]
+mod readme;
 mod run;
 mod script;
 mod session;

@@ -35,13 +35,15 @@ impl Kernel<Sim> {
             let table = &self.tasks.get(*task).expect("live").table;
             let used = table.iter().filter(|slot| !slot.is_empty()).count();
             assert_eq!(used, self.tasks.get(*task).expect("live").slots_used as usize);
-            for slot in 0..table.len() as u32 {
+            let unlinked = table.iter().all(|slot| !slot.is_empty() || slot.links.is_alone());
+            assert!(unlinked, "an empty slot is linked");
+            let numbered = table.iter().zip(0u32..);
+            let full: Vec<u32> =
+                numbered.filter(|(slot, _)| !slot.is_empty()).map(|(_, number)| number).collect();
+            for slot in full {
                 let id = SlotId::new(task.index(), slot);
                 let found = *self.slot(id).expect("in the table");
-                let Some(target) = found.target() else {
-                    assert!(found.links.is_alone(), "an empty slot is linked");
-                    continue;
-                };
+                let Some(target) = found.target() else { continue };
                 *counts.entry((target.kind as u8, target.index, target.generation)).or_default() +=
                     1;
                 let mut child = found.links.first_child();

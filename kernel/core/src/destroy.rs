@@ -13,7 +13,7 @@ use crate::object::thread::State;
 use crate::object::{Gate, Memory, Task, Thread};
 
 /// Slots or records that one step of a destruction deals with.
-const STEP: usize = 64;
+const STEP: usize = 16;
 
 impl<M: Machine> Kernel<M> {
     /// Ends an object for everybody: nobody finds it any more. What takes more
@@ -313,7 +313,8 @@ impl<M: Machine> Kernel<M> {
         // The table shrinks by what was found empty, so that the next step
         // does not look there again.
         let Some(task) = self.tasks.get_mut(reference) else { return };
-        let empty = task.table.iter().rev().take_while(|slot| slot.is_empty()).count();
+        let end = task.table.iter().rev().take(16 * STEP);
+        let empty = end.take_while(|slot| slot.is_empty()).count();
         let per_page = PAGE as usize / size_of::<crate::cap::Slot>();
         for _ in 0..empty / per_page {
             if let Some(page) = task.table.shrink() {

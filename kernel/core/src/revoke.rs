@@ -18,7 +18,7 @@ use crate::machine::Machine;
 use crate::object::{Factory, Header};
 
 /// Capabilities or objects that one step takes away.
-const STEP: usize = 64;
+const STEP: usize = 32;
 
 impl<M: Machine> Kernel<M> {
     /// `Busy` while the object's capabilities are being taken back.

@@ -31,7 +31,7 @@ pub(crate) struct Clock {
     /// Times that the scheduler chose a thread.
     pub(crate) switches: u64,
     /// When the kernel was entered, in checked builds.
-    entered: u64,
+    entered: Option<u64>,
     /// Longest stretch without letting interrupts in, in checked builds.
     pub(crate) longest: u64,
 }
@@ -189,7 +189,7 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     pub(crate) fn stretch_begins(&mut self) {
         if cfg!(debug_assertions) {
-            self.clock.entered = self.machine.now();
+            self.clock.entered = Some(self.machine.now());
         }
     }
 
@@ -197,11 +197,11 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     fn stretch_ends(&mut self) {
         if cfg!(debug_assertions) {
-            let now = self.machine.now();
-            let stretch = now.saturating_sub(self.clock.entered);
-            self.clock.longest = self.clock.longest.max(stretch);
-            // The next entry says when it begins; until then none is running.
-            self.clock.entered = u64::MAX;
+            // The next entry says when the next one begins.
+            if let Some(entered) = self.clock.entered.take() {
+                let stretch = self.machine.now().saturating_sub(entered);
+                self.clock.longest = self.clock.longest.max(stretch);
+            }
         }
     }
 
@@ -264,7 +264,15 @@ impl<M: Machine> Kernel<M> {
                 && self.threads.get(current).map(|thread| thread.effective) < highest
             {
                 self.current = None;
+                // What is left of its slice is for later: a new one at every
+                // interruption would let it starve its equals.
+                let left = self
+                    .clock
+                    .slice_end
+                    .take()
+                    .map(|end| end.saturating_sub(self.machine.now()).max(1));
                 if let Some(thread) = self.threads.get_mut(current) {
+                    thread.slice_left = left;
                     thread.queue = Queue::Ready;
                     let priority = thread.effective;
                     self.ready.push_front(&mut self.threads, current.index(), priority);
@@ -317,6 +325,8 @@ impl<M: Machine> Kernel<M> {
             }
             self.clock.switches += 1;
         }
+        let current = self.current.and_then(|thread| self.threads.get_mut(thread));
+        let slice = current.and_then(|thread| thread.slice_left.take()).unwrap_or(SLICE);
         let rival = self
             .current
             .and_then(|thread| self.threads.get(thread))
@@ -324,7 +334,7 @@ impl<M: Machine> Kernel<M> {
         if donated {
             // On the caller's time: same payer, same slice.
             if rival && self.clock.slice_end.is_none() {
-                self.clock.slice_end = Some(self.machine.now() + SLICE);
+                self.clock.slice_end = Some(self.machine.now() + slice);
             }
         } else {
             let now = self.machine.now();
@@ -333,7 +343,7 @@ impl<M: Machine> Kernel<M> {
                 Some(end) if rival && end > now && self.clock.payer == self.current_index() => {
                     Some(end)
                 }
-                _ if rival => Some(now + SLICE),
+                _ if rival => Some(now + slice),
                 _ => None,
             };
             self.clock.payer = self.current_index();

@@ -70,8 +70,8 @@ impl Machine for Sim {
 
     fn region(&mut self, area: Area) -> Option<Region> {
         let pages = match area {
-            Area::Objects(_) => 512,
-            Area::Capabilities(_) => 512,
+            // Small, because tests make many kernels.
+            Area::Objects(_) | Area::Capabilities(_) => 64,
         };
         let mut space = HostSpace::new(pages);
         let region = space.region();

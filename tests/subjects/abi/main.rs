@@ -7,8 +7,7 @@
 extern crate alloc;
 
 mod calls;
-mod diagnosis;
 mod operations;
 mod registers;
 
-postern_tests::subject!(calls, registers, operations, diagnosis);
+postern_tests::subject!(calls, registers, operations);

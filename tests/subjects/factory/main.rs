@@ -7,7 +7,6 @@
 extern crate alloc;
 
 mod create;
-mod empty;
 mod quota;
 
-postern_tests::subject!(create, quota, empty);
+postern_tests::subject!(create, quota);

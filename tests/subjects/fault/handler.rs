@@ -1,5 +1,5 @@
-//! Fault gates (row G6): a fault becomes a call to the handler, which repairs
-//! or gives up.
+//! Fault gates (row G6): a fault becomes a call to the handler. The first steps;
+//! what handlers can do is the subject `handler`.
 
 use postern_tests::bare::memory::{read, write};
 use postern_tests::bare::privileged::undefined;
@@ -8,22 +8,16 @@ use postern_tests::syscall::abi::op::fault::{GIVE_UP, RESUME};
 use postern_tests::syscall::abi::op::thread::ThreadState;
 use postern_tests::syscall::abi::tag::protocol::FAULT;
 use postern_tests::syscall::{
-    Capability, Delivery, DeliveryKind, ErrorCode, ErrorNumber, Gate, Item, Rights, Slot, Tag,
-    Timeout, ipc, operate, raw,
+    Capability, Delivery, DeliveryKind, ErrorCode, ErrorNumber, Gate, Item, Rights, Slot, Tag, ipc,
+    operate, raw,
 };
 use postern_tests::{Body, Ctx, Failure, Partner, Verdict, check, check_eq, op, patience, tests};
 
 tests! {
     fault_g06_message_to_the_handler,
     fault_g06_demand_paging,
-    fault_g06_copy_on_write,
-    fault_g06_skipping_an_instruction,
     fault_g06_handler_gives_up,
-    fault_g06_handler_dies,
-    fault_g06_handler_of_another_task,
     fault_g06_gate_that_is_not_bound,
-    fault_g06_several_threads_one_handler,
-    fault_g06_waiting_thread_is_destroyed,
     fault_g06_handler_cannot_be_shortened,
     fault_g06_set_fault_gate_errors,
 }
@@ -90,51 +84,6 @@ fn fault_g06_demand_paging(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn fault_g06_copy_on_write(ctx: &Ctx) -> Verdict {
-    let (original, copy) = (ctx.memory(1)?, ctx.memory(1)?);
-    ctx.task.map(original, AT, 0, PAGE, Rights::R | Rights::W)?;
-    write(AT, 5);
-    write(AT + 8, 6);
-    let mut peer = ctx.peer()?;
-    let Some(task) = peer.task() else { return Ok(()) };
-    task.map(original, AT, 0, PAGE, Rights::R)?;
-    peer.thread().set_fault_gate(Some(ctx.gate(0x40)?))?;
-    let body: Body = |_| {
-        let before = read(AT);
-        write(AT, 70);
-        before << 16 | read(AT) << 8 | read(AT + 8)
-    };
-    peer.start(body, 0)?;
-    let delivery = fault()?;
-    check_eq!(delivery.words[1], AT);
-    check_eq!(delivery.words[3], 7, "a write to what is there");
-    // Copies the page through this task, then exchanges it.
-    ctx.task.map(copy, AT + PAGE, 0, PAGE, Rights::R | Rights::W)?;
-    for word in (0..PAGE).step_by(8) {
-        write(AT + PAGE + word, read(AT + word));
-    }
-    task.unmap(AT, PAGE)?;
-    task.map(copy, AT, 0, PAGE, Rights::R | Rights::W)?;
-    answer(RESUME)?;
-    check_eq!(peer.join()?, 5 << 16 | 70 << 8 | 6);
-    check_eq!(read(AT), 5, "the original");
-    Ok(())
-}
-
-fn fault_g06_skipping_an_instruction(ctx: &Ctx) -> Verdict {
-    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
-    partner.start(undefined, 0)?;
-    let delivery = fault()?;
-    let mut registers = partner.thread().registers()?;
-    check_eq!(registers.rip, delivery.words[2]);
-    // `ud2` has two bytes.
-    registers.rip += 2;
-    partner.thread().set_registers(&registers)?;
-    answer(RESUME)?;
-    check_eq!(partner.join()?, 0, "it goes on behind");
-    Ok(())
-}
-
 fn fault_g06_handler_gives_up(ctx: &Ctx) -> Verdict {
     for what in [GIVE_UP, 2, u64::MAX] {
         let mut partner = handled(ctx, ctx.gate(0x40)?)?;
@@ -155,59 +104,6 @@ fn fault_g06_handler_gives_up(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn fault_g06_handler_dies(ctx: &Ctx) -> Verdict {
-    for is_crash in [false, true] {
-        // It takes the fault and never answers; then it ends, one way or the
-        // other.
-        let handler = ctx.spawn(
-            |is_crash| {
-                let _ = ipc::receive(patience());
-                if is_crash == 1 { u64::from(raw::peek(0)) } else { 0 }
-            },
-            u64::from(is_crash),
-        )?;
-        let gate = ctx.gate_to(handler.thread(), 0x40)?;
-        let mut partner = handled(ctx, gate)?;
-        partner.start(|_| u64::from(raw::peek(8)), 0)?;
-        partner.expect_fault(14, Some(8))?;
-        handler.end()?;
-    }
-    Ok(())
-}
-
-fn fault_g06_handler_of_another_task(ctx: &Ctx) -> Verdict {
-    // A peer is the pager of another peer, with nothing but the power over
-    // its task and some memory.
-    let (mut pager, mut client) = (ctx.peer()?, ctx.peer()?);
-    let gate = ctx.gate_to(pager.thread(), 0x40)?;
-    client.thread().set_fault_gate(Some(gate))?;
-    let Some(task) = client.task() else { return Ok(()) };
-    pager.give(task.item(Rights::W | Rights::GRANT))?;
-    pager.give(Item::all(ctx.memory(1)?.slot()))?;
-    pager.start(
-        |_| {
-            let Ok(delivery) = ipc::receive(patience()) else { return 1 };
-            let task = postern_tests::syscall::Task::new(postern_tests::peer::given(0));
-            let memory = postern_tests::syscall::Memory::new(postern_tests::peer::given(1));
-            let at = delivery.words[1] & !(PAGE - 1);
-            let mapped = task.map(memory, at, 0, PAGE, Rights::R | Rights::W);
-            let answered = answer(RESUME);
-            postern_tests::tell(mapped) | postern_tests::tell(answered)
-        },
-        0,
-    )?;
-    client.start(
-        |address| {
-            write(address, 12);
-            read(address)
-        },
-        AT + 0x100,
-    )?;
-    check_eq!(client.join()?, 12);
-    check_eq!(pager.join()?, 0);
-    Ok(())
-}
-
 fn fault_g06_gate_that_is_not_bound(ctx: &Ctx) -> Verdict {
     // Fault gates deliver only while bound; a thread must not hang in a fault.
     let unbound = ctx.unbound()?;
@@ -220,49 +116,6 @@ fn fault_g06_gate_that_is_not_bound(ctx: &Ctx) -> Verdict {
         partner.start(|_| u64::from(raw::peek(8)), 0)?;
         partner.expect_fault(14, Some(8))?;
     }
-    Ok(())
-}
-
-fn fault_g06_several_threads_one_handler(ctx: &Ctx) -> Verdict {
-    let memory = ctx.memory(8)?;
-    let mut partners = alloc::vec::Vec::new();
-    for number in 0..8 {
-        let mut partner = handled(ctx, ctx.gate(0x40 * (number + 1))?)?;
-        let body: Body = |at| {
-            write(at, at);
-            read(at) - AT
-        };
-        partner.start(body, AT + number * PAGE)?;
-        partners.push(partner);
-    }
-    for _ in 0..8 {
-        let delivery = fault()?;
-        let number = delivery.label / 0x40 - 1;
-        check_eq!(delivery.words[1], AT + number * PAGE, "thread {number}");
-        let data = Rights::R | Rights::W;
-        ctx.task.map(memory, AT + number * PAGE, number * PAGE, PAGE, data)?;
-        answer(RESUME)?;
-    }
-    for (partner, number) in partners.iter().zip(0..) {
-        check_eq!(partner.join()?, number * PAGE);
-    }
-    Ok(())
-}
-
-fn fault_g06_waiting_thread_is_destroyed(ctx: &Ctx) -> Verdict {
-    // While it waits for a busy handler, and while the handler has it.
-    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
-    partner.start(|_| u64::from(raw::peek(8)), 0)?;
-    let thread = partner.thread();
-    let faulted = ctx.wait_until(|| thread.registers().is_ok());
-    check!(faulted, "no fault: {:?}", partner.info()?.state);
-    ctx.task.destroy(thread.slot())?;
-    check_eq!(ipc::receive(Timeout::ZERO).is_err(), true, "a fault of nobody");
-    let mut partner = handled(ctx, ctx.gate(0x40)?)?;
-    partner.start(|_| u64::from(raw::peek(8)), 0)?;
-    fault()?;
-    ctx.task.destroy(partner.thread().slot())?;
-    check_eq!(answer(RESUME), Err(postern_tests::sent(ErrorNumber::NotExistent)));
     Ok(())
 }
 

@@ -54,7 +54,8 @@ fn notification_g07_interrupt_arrives(ctx: &Ctx) -> Verdict {
         let delivery = match ipc::receive(patience()) {
             Ok(delivery) => delivery,
             Err(error) => fail!(
-                "no interrupt in round {round}: {error}; register C is {:#x}",
+                "no interrupt in round {round}: {error}; bits {:#x}, register C {:#x}",
+                notification.poll()?,
                 read(ctx, register::C)?
             ),
         };

@@ -186,8 +186,12 @@ impl<E> From<ErrorCode> for CallError<E> {
     fn from(error: ErrorCode) -> Self {
         match error.number {
             ErrorNumber::NotExistent if error.argument == 0 => Self::Gone,
+            // The server died while the message waited for it.
+            ErrorNumber::Aborted if error.phase == Phase::Send => Self::Gone,
             ErrorNumber::Aborted if error.phase == Phase::Receive => Self::Aborted,
             ErrorNumber::Timeout => Self::TimedOut,
+            // Capabilities that this method does not bring.
+            ErrorNumber::MsgCut if error.phase == Phase::Receive => Self::BadAnswer,
             _ => Self::Transport(error),
         }
     }

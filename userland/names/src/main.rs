@@ -9,14 +9,9 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-extern crate alloc;
-
-mod directory;
-
+use postern_names::Directory;
 use postern_runtime::protocol::names::NamesServer;
 use postern_runtime::{Env, log, server};
-
-use crate::directory::Directory;
 
 postern_runtime::main!(main);
 

@@ -57,7 +57,14 @@ impl core::error::Error for Error {}
 /// There is no such name, its server is dead or opens no session, or the
 /// program has no gate called `names`.
 pub fn connect<C: Capability>(env: &Env, name: &str) -> Result<C, Error> {
-    let names = env.capability::<NamesClient>("names")?;
+    connect_through(env.capability("names")?, name)
+}
+
+/// As [`connect`], at the name server behind `names`.
+///
+/// # Errors
+/// As [`connect`].
+pub fn connect_through<C: Capability>(names: NamesClient, name: &str) -> Result<C, Error> {
     let short = Name::new(name);
     let door = names.lookup(name).map_err(|error| Error::Names(short, error))?;
     let session = door.open().map_err(|error| Error::Session(short, error))?;
@@ -70,7 +77,14 @@ pub fn connect<C: Capability>(env: &Env, name: &str) -> Result<C, Error> {
 /// # Errors
 /// The name is taken, or the program may not register it, or lacks something.
 pub fn serve(env: &Env, name: &str, server: impl Server) -> Result<(), Error> {
-    let names = env.capability::<NamesClient>("names")?;
+    serve_through(env.capability("names")?, name, server)
+}
+
+/// As [`serve`], at the name server behind `names`.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_through(names: NamesClient, name: &str, server: impl Server) -> Result<(), Error> {
     // The door has all rights and stays here; what goes out is a copy.
     let door = server::gate(DOOR)?;
     let copy = share(door).map_err(Error::Runtime)?;

@@ -150,6 +150,9 @@ pub struct Thread<M: Machine> {
     pub diagnose: bool,
     /// A long operation that it does before it returns to the user.
     pub work: Option<crate::work::Work<M>>,
+    /// Nanoseconds left of its time slice when it was interrupted by somebody
+    /// more urgent; `None`: a whole one.
+    pub slice_left: Option<u64>,
     /// Nanoseconds of CPU time, those spent in servers on its behalf included.
     pub time: u64,
     /// Capabilities and charge.
@@ -217,6 +220,7 @@ impl<M: Machine> Thread<M> {
             fault: None,
             diagnose: false,
             work: None,
+            slice_left: None,
             time: 0,
             header,
             of_task: (None, None),

@@ -1,12 +1,12 @@
 //! Random operations of several threads in several tasks.
 //!
-//! A failure shrinks to a short list of operations that can be read aloud. The
-//! number of cases is that of proptest (`PROPTEST_CASES`).
+//! A failure shrinks to a short list of operations that can be read aloud.
 
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
+use core::cell::Cell;
 use postern_abi::code::{Code, IpcFlags};
 use postern_abi::image::init;
 use postern_abi::rights::Kind;
@@ -14,6 +14,7 @@ use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
 use postern_abi::{PAGE, Rights, op, utcb};
 use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use super::world::World;
 use crate::machine::Next;
@@ -344,30 +345,55 @@ fn furnished() -> World {
     world
 }
 
-fn play(steps: &[Step]) {
+/// Carries out the operations; returns how many, because it ends when nobody
+/// will ever run again.
+fn play(steps: &[Step]) -> usize {
     let mut world = furnished();
-    for step in steps {
+    for (done, step) in steps.iter().enumerate() {
         if !somebody_runs(&mut world) {
-            break;
+            return done;
         }
         apply(&mut world, step);
         world.kernel.check();
     }
+    steps.len()
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+/// Operations that the property test carries out, each followed by a check of
+/// every invariant.
+const OPERATIONS: usize = 1_000_000;
+/// Operations of one case.
+const LENGTH: core::ops::Range<usize> = 200..300;
 
-    #[test]
-    fn invariants_hold_whatever_programs_do(steps in prop::collection::vec(step(), 1..120)) {
-        play(&steps);
+#[test]
+fn invariants_hold_for_a_million_operations() {
+    let config = ProptestConfig {
+        cases: 50,
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let mut done = 0;
+    while done < OPERATIONS {
+        let mut runner = TestRunner::new(config.clone());
+        let counted = Cell::new(0);
+        let strategy = prop::collection::vec(step(), LENGTH);
+        let result = runner.run(&strategy, |steps| {
+            counted.set(counted.get() + play(&steps));
+            Ok(())
+        });
+        if let Err(failure) = result {
+            // The shrunk list of operations, to be read aloud.
+            panic!("{failure}");
+        }
+        done += counted.get();
     }
 }
 
 #[test]
 fn steps_reach_deep_states() {
     // The generator is worth something only if its programs get somewhere.
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut runner = TestRunner::deterministic();
     let mut calls = 0;
     let mut tasks = 0;
     for _ in 0..200 {

@@ -372,3 +372,25 @@ fn neighbouring_mappings_go_one_by_one_in_any_order() {
         world.kernel.check();
     }
 }
+
+#[test]
+fn interruptions_do_not_let_a_thread_starve_its_equals() {
+    let mut world = World::new();
+    let (first, second) = (world.spawn(100, 10), world.spawn(101, 10));
+    // `init` wakes every millisecond for a moment, for ten slices.
+    let mut ran = [0, 0];
+    for _ in 0..100 {
+        world.run_until(0);
+        let soon = world.kernel.machine.now + 1_000_000;
+        world.call(Code::Sleep.plain(), [soon, 0, 0, 0, 0, 0]);
+        assert_eq!(world.kernel.settle(), Next::User);
+        while world.kernel.machine.now < soon {
+            ran[usize::from(world.current() == second)] += 1;
+            assert!([first, second].contains(&world.current()));
+            world.kernel.machine.now = world.kernel.machine.armed.expect("a rival").min(soon);
+            world.kernel.timer();
+            world.kernel.settle();
+        }
+    }
+    assert!(ran.iter().all(|turns| *turns > 40), "{ran:?}");
+}
