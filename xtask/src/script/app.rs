@@ -15,6 +15,14 @@ use crate::workspace;
 
 /// Stands in a file for the path of this repository.
 const REPOSITORY: &str = "@POSTERN@";
+/// The versions that cargo takes.
+const LOCK: &str = "Cargo.lock";
+/// This repository's [`LOCK`], in a copy.
+const ORIGIN: &str = "postern.lock";
+/// Where cargo puts what it makes.
+const TARGET: &str = "target";
+/// What is in a copy beside the crate.
+const KEPT: [&str; 3] = [LOCK, ORIGIN, TARGET];
 
 /// The folder with a copy of `tests/apps/NAME`.
 pub fn outside(name: &str) -> Result<PathBuf> {
@@ -26,12 +34,44 @@ pub fn outside(name: &str) -> Result<PathBuf> {
     (&root, rustix::process::geteuid().as_raw()).hash(&mut hasher);
     let copy = env::temp_dir().join(format!("postern-apps-{:016x}", hasher.finish())).join(name);
     copy_folder(&original, &copy, &root)
+        .and_then(|()| lock(&copy, &root))
+        .and_then(|()| share_target(&copy))
         .with_context(|| format!("cannot copy the crate to {}", copy.display()))?;
     Ok(copy)
 }
 
+/// Lets the copies share what cargo makes: each stands on the same runtime.
+fn share_target(copy: &Path) -> Result<()> {
+    fs::create_dir_all(copy.with_file_name(TARGET))?;
+    let link = copy.join(TARGET);
+    if !link.exists() {
+        std::os::unix::fs::symlink(Path::new("..").join(TARGET), &link)?;
+    }
+    Ok(())
+}
+
+/// Lets the copy have the versions that this repository has, which are on this
+/// computer already. Cargo changes its file, so the one it came from is kept.
+fn lock(copy: &Path, root: &Path) -> Result<()> {
+    let (lock, origin) = (fs::read(root.join(LOCK))?, copy.join(ORIGIN));
+    if fs::read(&origin).is_ok_and(|old| old == lock) && copy.join(LOCK).is_file() {
+        return Ok(());
+    }
+    workspace::write_whole(&copy.join(LOCK), &lock)?;
+    workspace::write_whole(&origin, &lock)
+}
+
 fn copy_folder(from: &Path, to: &Path, root: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
+    for old in fs::read_dir(to)? {
+        let name = old?.file_name();
+        if from.join(&name).exists() || KEPT.iter().any(|kept| name == *kept) {
+            continue;
+        }
+        // Cargo would take a file that is left from an earlier test.
+        let old = to.join(&name);
+        if old.is_dir() { fs::remove_dir_all(&old)? } else { fs::remove_file(&old)? }
+    }
     for file in fs::read_dir(from)? {
         let file = file?;
         let copy = to.join(file.file_name());
@@ -48,4 +88,18 @@ fn copy_folder(from: &Path, to: &Path, root: &Path) -> Result<()> {
         workspace::write_whole(&copy, text.as_bytes())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_and_client_are_short() {
+        let folder = workspace::root().join("tests/apps/adder/src");
+        let files = ["lib.rs", "bin/adder-server.rs", "bin/adder-client.rs"];
+        let read = |file| fs::read_to_string(folder.join(file)).expect(file).lines().count();
+        let lines: usize = files.into_iter().map(read).sum();
+        assert!(lines < 60, "{lines} lines");
+    }
 }

@@ -25,6 +25,8 @@ use crate::symbols::Symbols;
 use crate::system::{Firmware, System};
 use crate::{setup, step, workspace};
 
+/// Begins the names of all system tests.
+pub const PREFIX: &str = "system_";
 /// Where the scripts are, from the top folder.
 const FOLDER: &str = "tests/scripts";
 
@@ -78,7 +80,7 @@ fn files(filter: &str) -> Result<Vec<(String, PathBuf)>> {
         let path = file.with_context(|| format!("cannot list {FOLDER}"))?.path();
         if path.extension().is_some_and(|extension| extension == "script") {
             let stem = path.file_stem().context("a script has a name")?.to_string_lossy();
-            files.push((format!("system_{}", stem.replace('-', "_")), path));
+            files.push((format!("{PREFIX}{}", stem.replace('-', "_")), path));
         }
     }
     files.retain(|file| file.0.contains(filter));
