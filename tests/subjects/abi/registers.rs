@@ -2,10 +2,11 @@
 //! another task's comes back.
 
 use postern_tests::bare::call::{Registers, pushing_entry};
+use postern_tests::bare::memory::{read, write};
 use postern_tests::syscall::abi::ABI_VERSION;
 use postern_tests::syscall::abi::tag::protocol::KOBJECT;
 use postern_tests::syscall::{
-    Capability, Code, ErrorCode, ErrorNumber, Rights, Tag, Timeout, control, ipc, utcb,
+    Capability, Code, ErrorCode, ErrorNumber, Memory, Rights, Tag, Timeout, control, ipc, utcb,
 };
 use postern_tests::{Body, Ctx, Verdict, board, check, check_eq, op, tests};
 
@@ -16,6 +17,7 @@ tests! {
     abi_registers_after_waiting,
     abi_registers_of_a_new_thread,
     abi_flags_after_a_call,
+    abi_direction_flag_does_not_reach_the_kernel,
     abi_stack_pointer_is_kept,
     abi_fs_base_arguments,
     abi_fs_base_is_kept,
@@ -161,14 +163,38 @@ fn abi_registers_of_a_new_thread(ctx: &Ctx) -> Verdict {
 }
 
 fn abi_flags_after_a_call(_ctx: &Ctx) -> Verdict {
-    // Arithmetic flags, direction, alignment check, ID: all gone.
-    for flags in [0x202, 0x2d7, 0x602, 0x4_0202, 0x20_0202, 0xed7] {
+    // Arithmetic flags, direction, nested task, alignment check, ID: all gone.
+    for flags in [0x202, 0x2d7, 0x602, 0x4202, 0x4_0202, 0x20_0202, 0x4ed7] {
         for (rax, carry) in [(Code::Null.plain(), 0), (0, 1)] {
             let mut registers = Registers::patterned(rax);
             registers.flags = flags;
             let after = registers.call();
             check_eq!(after.flags, 0x202 | carry, "from flags {flags:#x}");
         }
+    }
+    Ok(())
+}
+
+fn abi_direction_flag_does_not_reach_the_kernel(ctx: &Ctx) -> Verdict {
+    // What zeroes and copies in the kernel must not go backwards.
+    const BYTES: u64 = 1 << 18;
+    const AT: u64 = 0xc_0000_0000;
+    let slot = ctx.slot()?;
+    let mut registers = Registers::patterned(Code::Call.plain());
+    registers.flags = 0x602;
+    registers.rdi = ctx.factory.slot().word();
+    registers.rsi = Tag::new(KOBJECT, 4).bits();
+    [registers.rdx, registers.r10, registers.r8, registers.r9] = [0x101, 5, slot.word(), BYTES];
+    for _ in 0..4 {
+        let after = registers.call();
+        check_eq!(after.flags, 0x202, "creating memory: {:#x}", after.rax);
+        let memory = Memory::new(slot);
+        ctx.task.map(memory, AT, 0, BYTES, Rights::R | Rights::W)?;
+        for at in (AT..AT + BYTES).step_by(8) {
+            check!(read(at) == 0, "{:#x} at {at:#x}", read(at));
+            write(at, u64::MAX);
+        }
+        ctx.task.destroy(slot)?;
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ tests! {
     gate_c65_task_of_the_receiver_is_destroyed,
     gate_c65_gate_of_a_dead_thread,
     gate_c66_answer_after_the_timeout,
+    gate_c66_late_answer_answers_no_later_call,
     gate_c66_receive_timeout_of_zero,
     gate_c67_answer_after_the_cancellation,
     gate_c67_caller_that_is_destroyed,
@@ -129,6 +130,36 @@ fn gate_c66_answer_after_the_timeout(ctx: &Ctx) -> Verdict {
     receive()?;
     check_eq!(told(partner.join()?), Err(received(ErrorNumber::Timeout)));
     check_eq!(answer(0, 0), Err(sent(ErrorNumber::NotExistent)), "the late answer");
+    Ok(())
+}
+
+fn gate_c66_late_answer_answers_no_later_call(ctx: &Ctx) -> Verdict {
+    // The caller gives up and calls again; the right to answer its first call
+    // is still there, and must not answer the second.
+    let gate = ctx.gate(0x40)?;
+    let body: Body = |slot| {
+        let slot = Slot::new(slot as u32);
+        let short = Timeouts::receive(Timeout::from_ns(1_000_000));
+        let first = ipc::call(slot, ONE, [1, 0, 0, 0], short);
+        if first.is_ok() {
+            return 1;
+        }
+        match ipc::call(slot, ONE, [2, 0, 0, 0], Timeouts::NEVER) {
+            Ok(answer) => answer.label,
+            Err(error) => error.encode(),
+        }
+    };
+    let partner = ctx.spawn(body, gate.slot().word())?;
+    let (first, second) = (ctx.slot()?, ctx.slot()?);
+    check_eq!(receive()?.words[0], 1);
+    control::save_reply(first)?;
+    check_eq!(receive()?.words[0], 2);
+    control::save_reply(second)?;
+    let late = ipc::reply_saved(first, 0x111, ONE, [0; 4]);
+    check_eq!(late, Err(sent(ErrorNumber::NotExistent)));
+    check_eq!(partner.info()?.state, Some(ThreadState::Calling));
+    ipc::reply_saved(second, 0x222, ONE, [0; 4])?;
+    check_eq!(partner.join()?, 0x222);
     Ok(())
 }
 
