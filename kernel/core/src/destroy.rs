@@ -65,8 +65,12 @@ impl<M: Machine> Kernel<M> {
                 return;
             }
             if target.kind == Kind::Thread {
-                self.finish_fault(target.reference());
-                if !self.drain_thread(target.reference()) {
+                let reference = target.reference();
+                self.finish_fault(reference);
+                // One that lives is here for a revocation of its capabilities:
+                // who waits for it goes on waiting.
+                let ended = self.threads.get(reference).is_some_and(|it| !it.is_alive());
+                if ended && !self.drain_thread(reference) {
                     return;
                 }
             }

@@ -394,3 +394,24 @@ fn interruptions_do_not_let_a_thread_starve_its_equals() {
     }
     assert!(ran.iter().all(|turns| *turns > 40), "{ran:?}");
 }
+
+#[test]
+fn work_for_a_living_thread_leaves_its_senders_alone() {
+    let mut world = World::new();
+    let server = world.spawn(100, 10);
+    world.create(Kind::Gate, 101, &[0], &[(100, Rights::all())]);
+    let client = world.current();
+    // The server is ready but has not received yet: the call waits.
+    assert!(world.message(Code::Call, 101, &[1], NEVER, NEVER).is_none());
+    let server_ref = world.kernel.threads.at(server).expect("lives");
+    let target = crate::cap::Target::new(Kind::Thread, server_ref);
+    world.kernel.list_work(target);
+    world.run_until(server);
+    world.kernel.check();
+    assert!(world.kernel.work_list.is_none(), "there was nothing to do");
+    let got = world.message(Code::Receive, 0, &[], NEVER, NEVER).expect("it waits").expect("call");
+    assert_eq!((got.kind, got.words[0]), (Delivery::Call as u64, 1));
+    world.message(Code::Reply, 0, &[], NEVER, NEVER);
+    world.run_until(client);
+    world.result().expect("an answer");
+}
