@@ -24,9 +24,11 @@ pub mod bare;
 pub mod board;
 mod context;
 mod failure;
+pub mod handler;
 mod outcome;
 mod partner;
 pub mod protocol;
+pub mod random;
 pub mod registry;
 
 pub use context::{Ctx, patience};

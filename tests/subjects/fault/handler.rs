@@ -3,15 +3,14 @@
 
 use postern_tests::bare::memory::{read, write};
 use postern_tests::bare::privileged::undefined;
+use postern_tests::handler::{answer, fault, handled};
 use postern_tests::syscall::abi::PAGE;
 use postern_tests::syscall::abi::op::fault::{GIVE_UP, RESUME};
 use postern_tests::syscall::abi::op::thread::ThreadState;
-use postern_tests::syscall::abi::tag::protocol::FAULT;
 use postern_tests::syscall::{
-    Capability, Delivery, DeliveryKind, ErrorCode, ErrorNumber, Gate, Item, Rights, Slot, Tag, ipc,
-    operate, raw,
+    Capability, ErrorCode, ErrorNumber, Item, Rights, Slot, Tag, ipc, operate, raw,
 };
-use postern_tests::{Body, Ctx, Failure, Partner, Verdict, check, check_eq, op, patience, tests};
+use postern_tests::{Body, Ctx, Verdict, check, check_eq, op, tests};
 
 tests! {
     fault_g06_message_to_the_handler,
@@ -23,25 +22,6 @@ tests! {
 }
 
 const AT: u64 = 0xc_0000_0000;
-
-/// A thread of this task, not started, whose faults go to `gate`.
-fn handled(ctx: &Ctx, gate: Gate) -> Result<Partner, Failure> {
-    let partner = ctx.helper(100)?;
-    partner.thread().set_fault_gate(Some(gate))?;
-    Ok(partner)
-}
-
-/// The next fault.
-fn fault() -> Result<Delivery, Failure> {
-    let delivery = ipc::receive(patience())?;
-    check_eq!(delivery.tag, Tag::new(FAULT, 4));
-    check_eq!(delivery.kind, DeliveryKind::Call);
-    Ok(delivery)
-}
-
-fn answer(what: u64) -> Result<(), ErrorCode> {
-    ipc::reply(0, Tag::new(0, 1), [what, 0, 0, 0])
-}
 
 fn fault_g06_message_to_the_handler(ctx: &Ctx) -> Verdict {
     // W and S of the capability do not show: the kernel sends.

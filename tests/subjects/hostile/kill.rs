@@ -1,12 +1,11 @@
 //! Resources used up, and tasks killed at any moment.
 
+use postern_tests::random::Random;
 use postern_tests::runtime::slots;
 use postern_tests::syscall::{
     Capability, ErrorNumber, Item, Rights, Slot, Tag, Timeout, Timeouts, control, ipc, utcb,
 };
 use postern_tests::{Ctx, Verdict, board, check, check_eq, op, peer, tests};
-
-use crate::random::Random;
 
 tests! {
     hostile_factory_used_up = 40,

@@ -8,7 +8,6 @@
 extern crate alloc;
 
 mod kill;
-mod random;
 mod storm;
 
 postern_tests::subject!(storm, kill);

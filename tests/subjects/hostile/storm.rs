@@ -1,6 +1,7 @@
 //! Random system calls, made so that many of them almost succeed.
 
 use postern_tests::bare::call::Registers;
+use postern_tests::random::Random;
 use postern_tests::runtime::log;
 use postern_tests::syscall::abi::op::thread::ThreadState;
 use postern_tests::syscall::abi::rights::Kind;
@@ -10,8 +11,6 @@ use postern_tests::syscall::{
     Capability, Code, Factory, Item, Rights, Slot, Tag, Timeout, ipc, utcb,
 };
 use postern_tests::{Ctx, Failure, Partner, Verdict, board, check, check_eq, peer, tests};
-
-use crate::random::Random;
 
 tests! {
     hostile_registers_of_every_kind = 50,
@@ -33,7 +32,7 @@ const QUOTA: u64 = 512 * 1024;
 /// What a word of a message may be.
 fn word(random: &mut Random) -> u64 {
     match random.below(12) {
-        0 => random.next(),
+        0 => random.number(),
         1 => random.one_of(&[0, 1, 3, u64::MAX, 1 << 31, 1 << 32, 1 << 63, 0x7fff_ffff_f000]),
         2 => 4096 * random.below(40),
         3 => 0x10_0000_0000 + 4096 * random.below(64),
@@ -60,7 +59,7 @@ fn target(random: &mut Random) -> (u64, u64) {
     let (slot, kind) = TABLE[random.below(8) as usize];
     let operation = |kind: u64, random: &mut Random| kind << 8 | (1 + random.below(12));
     match random.below(16) {
-        0 => (random.next(), random.next()),
+        0 => (random.number(), random.number()),
         1 => (slot, operation(1 + random.below(10), random)),
         // What it made itself, of whatever kind.
         2..8 => (70 + random.below(30), operation(1 + random.below(10), random)),
@@ -90,10 +89,10 @@ fn code(random: &mut Random, may_be_unknown: bool) -> u64 {
     let waits = [Timeout::ZERO.bits(), 1, 20, 0x3ff];
     let mut wait = || u64::from(waits[random.below(4) as usize]);
     let timeouts = wait() << 32 | wait() << 48;
-    let flags = code.permitted_flags().bits() as u64 & random.next();
+    let flags = code.permitted_flags().bits() as u64 & random.number();
     let mut rax = code.plain() | timeouts | flags;
     if may_be_unknown && random.below(10) == 0 {
-        rax = random.next() & !(0xff << 24 | 0xff) | 0x40;
+        rax = random.number() & !(0xff << 24 | 0xff) | 0x40;
     }
     rax
 }
@@ -103,7 +102,7 @@ fn shuffle_utcb(random: &mut Random) {
     for index in
         (ITEMS..ITEMS + 16).chain(WINDOWS..WINDOWS + 8).chain([REPLY_HANDLE, RECEIVE_SOURCE])
     {
-        let value = random.below(peer::COUNT) | (random.next() & 0x1ff) << 8;
+        let value = random.below(peer::COUNT) | (random.number() & 0x1ff) << 8;
         let value = if index < WINDOWS && index % 2 == 1 { value >> 8 } else { value & 0xff };
         utcb::write(index, value);
     }
@@ -121,13 +120,13 @@ fn any_registers(argument: u64) -> u64 {
     let mut random = Random::new(SEED + argument);
     for _ in 0..CALLS {
         let mut registers = Registers::patterned(code(&mut random, true));
-        registers.rdi = if random.below(2) == 0 { word(&mut random) } else { random.next() };
-        registers.rsi = random.next();
-        registers.rdx = random.next();
-        registers.r10 = random.next();
+        registers.rdi = if random.below(2) == 0 { word(&mut random) } else { random.number() };
+        registers.rsi = random.number();
+        registers.rdx = random.number();
+        registers.r10 = random.number();
         registers.r8 = word(&mut random);
         registers.r9 = word(&mut random);
-        registers.flags = 0x202 | random.next() & 0x0004_0cd5;
+        registers.flags = 0x202 | random.number() & 0x0004_0cd5;
         let after = registers.call();
         if after.flags & !1 != 0x202 || after.rbx != 0 || after.r15 != 0 {
             return 1;

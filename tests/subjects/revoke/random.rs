@@ -4,6 +4,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use postern_tests::random::Random;
 use postern_tests::runtime::log;
 use postern_tests::syscall::{Capability, Item, Rights, Slot, Task};
 use postern_tests::{Ctx, Verdict, check, check_eq, tests};
@@ -19,24 +20,14 @@ const SEED: u64 = 0x0005_ca1e_d0c5;
 /// Slots of the table that is worked on.
 const SLOTS: u32 = 100;
 
-/// A xorshift generator.
-struct Random(u64);
+/// Any slot of the table but the first.
+fn any_slot(random: &mut Random) -> u32 {
+    1 + random.below(u64::from(SLOTS) - 1) as u32
+}
 
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % end
-    }
-
-    fn slot(&mut self) -> u32 {
-        1 + self.below(u64::from(SLOTS) - 1) as u32
-    }
-
-    fn rights(&mut self) -> Rights {
-        Rights::from_bits_truncate((self.below(256) | self.below(256)) as u8)
-    }
+/// Any rights, rather many than few.
+fn any_rights(random: &mut Random) -> Rights {
+    Rights::from_bits_truncate((random.below(256) | random.below(256)) as u8)
 }
 
 /// A task that holds one capability, with all rights, in slot 1.
@@ -50,11 +41,11 @@ fn table(ctx: &Ctx) -> Result<(Task, Rights), postern_tests::Failure> {
 fn revoke_g01_random_chains_only_shrink(ctx: &Ctx) -> Verdict {
     let (task, all) = table(ctx)?;
     log!("seed {SEED:#x}");
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     for _ in 0..300 {
         let mut expected = all;
         for slot in 2..2 + 1 + random.below(12) as u32 {
-            let mask = random.rights();
+            let mask = any_rights(&mut random);
             let (from, to) = (Slot::new(slot - 1), Slot::new(slot));
             // One of the two ways inside of a table; the other one is a
             // capability of the caller's.
@@ -97,11 +88,11 @@ fn is_below(model: &[Option<Node>], node: u32, root: u32) -> bool {
 fn revoke_g01_random_trees_agree_with_a_model(ctx: &Ctx) -> Verdict {
     let (task, all) = table(ctx)?;
     log!("seed {SEED:#x}");
-    let mut random = Random(SEED);
+    let mut random = Random::new(SEED);
     let mut model: Vec<Option<Node>> = vec![None; SLOTS as usize];
     model[1] = Some(Node { parent: None, rights: all });
     for round in 0..6000 {
-        let (a, b) = (random.slot(), random.slot());
+        let (a, b) = (any_slot(&mut random), any_slot(&mut random));
         let (from, to) = (Slot::new(a), Slot::new(b));
         match random.below(20) {
             0 => {
@@ -129,7 +120,7 @@ fn revoke_g01_random_trees_agree_with_a_model(ctx: &Ctx) -> Verdict {
                 }
             }
             _ => {
-                let mask = random.rights();
+                let mask = any_rights(&mut random);
                 let is_possible = model[a as usize].is_some() && model[b as usize].is_none();
                 let derived = task.derive(from, to, mask).is_ok();
                 check_eq!(derived, is_possible, "derive {b} from {a}");
