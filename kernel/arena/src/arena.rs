@@ -1,11 +1,19 @@
 //! Typed arenas: objects named by index and generation.
+//!
+//! Pages without objects go back to the machine, wherever they lie
+//! ([`Arena::release`]). In their place zeros can be read, and 0 is the
+//! generation of no object, so nothing on the way to an object has to know. What
+//! the generations on such a page were is kept beside it ([`Place`]), and when a
+//! page appears there again, its slots go on from the highest of them: a
+//! reference to an object of before never finds one of after.
 
 use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
-use crate::region::{Page, Region};
+use crate::region::{PAGE, Page, Region, Vacant};
 use crate::table::Table;
 
 /// Names an object in an [`Arena`]. Copying it gives no access and keeps
@@ -66,15 +74,20 @@ impl<T> fmt::Debug for Ref<T> {
     }
 }
 
-/// End of the free list, and the link of a slot that is never used again.
+/// End of a list.
 const NONE: u32 = u32::MAX;
+/// Generation of a slot that is never used again, so that no reference of any
+/// age can match a later object.
+const LAST: u32 = u32::MAX - 1;
 
 /// A place for an object. `generation` is odd exactly while `value` is
-/// initialised; it only grows, and a slot whose generation is used up is not
-/// put back on the free list.
+/// initialised. It comes first, so that it lies in the page in which the slot
+/// begins; the links count while the slot is on the free list.
+#[repr(C)]
 struct Slot<T> {
     generation: u32,
-    next_free: u32,
+    next: u32,
+    previous: u32,
     value: MaybeUninit<T>,
 }
 
@@ -87,10 +100,31 @@ impl<T> Drop for Slot<T> {
     }
 }
 
+/// What is kept about a page of slots, whether it is there or not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// While the page is away: the highest generation of its slots.
+    generation: u32,
+    /// While it is there: objects that lie in it, even in part.
+    live: u32,
+    /// While it is away: the next page that is.
+    next: u32,
+    /// Whether it is away.
+    away: bool,
+}
+
 /// Objects of one type, grown page by page, found by [`Ref`] in constant time.
+///
+/// A slot is on the free list while it has no object, all of its pages are
+/// there, and its generation is not used up.
 pub struct Arena<T> {
     slots: Table<Slot<T>>,
+    /// One for each page that `slots` ever had.
+    places: Table<Place>,
+    /// First free slot.
     free: u32,
+    /// First page that is away.
+    away: u32,
     live: usize,
 }
 
@@ -98,10 +132,21 @@ impl<T> Arena<T> {
     /// Bytes that one object takes.
     pub const OBJECT_BYTES: usize = size_of::<Slot<T>>();
 
-    /// An empty arena in `region`.
+    /// So a page that comes has a whole slot in it, and is of use by itself.
+    const CHECK: () = assert!(size_of::<Slot<T>>() <= PAGE / 2);
+
+    /// An empty arena in `region`; what it knows about its pages is in `places`,
+    /// which must have room for 16 bytes for each.
     #[must_use]
-    pub fn new(region: Region) -> Self {
-        Self { slots: Table::new(region), free: NONE, live: 0 }
+    pub fn new(region: Region, places: Region) -> Self {
+        let () = Self::CHECK;
+        Self {
+            slots: Table::new(region),
+            places: Table::new(places),
+            free: NONE,
+            away: NONE,
+            live: 0,
+        }
     }
 
     /// Number of live objects.
@@ -132,25 +177,123 @@ impl<T> Arena<T> {
     /// region is used up.
     #[must_use]
     pub fn next_page(&self) -> Option<usize> {
-        self.slots.next_page()
+        if self.away != NONE {
+            Some(self.slots.page(self.away as usize).as_ptr() as usize)
+        } else if self.places.len() == self.slots.pages() {
+            self.places.next_page()
+        } else {
+            self.slots.next_page()
+        }
     }
 
-    /// Takes in one more page.
+    /// Takes in one more page. It may take several until there is room for an
+    /// object.
     ///
     /// # Errors
     /// Gives the page back if it is not the one at [`Arena::next_page`].
     pub fn grow(&mut self, page: Page) -> Result<(), Page> {
-        let first = self.slots.len();
-        self.slots.grow(page, |index| Slot {
-            generation: 0,
-            next_free: index as u32 + 1,
-            value: MaybeUninit::uninit(),
-        })?;
+        if self.next_page() != Some(page.address().as_ptr() as usize) {
+            return Err(page);
+        }
+        let number = if self.away != NONE {
+            let _held = page.into_address();
+            let number = self.away as usize;
+            let place = &mut self.places[number];
+            (self.away, place.away) = (place.next, false);
+            let generation = place.generation;
+            for index in Self::slots_in(number, self.slots.len()) {
+                if Self::pages_of(index).0 == number {
+                    self.slots[index].generation = generation;
+                }
+            }
+            number
+        } else if self.places.len() == self.slots.pages() {
+            return self.places.grow(page, |_| Place::default());
+        } else {
+            // No page is away, so the slot that begins in the page before can
+            // be written.
+            self.slots.grow(page, |_| Slot {
+                generation: 0,
+                next: NONE,
+                previous: NONE,
+                value: MaybeUninit::uninit(),
+            })?;
+            self.slots.pages() - 1
+        };
         // Low indices are used first.
-        if let Some(last) = self.slots[first..].last_mut() {
-            last.next_free = core::mem::replace(&mut self.free, first as u32);
+        for index in Self::slots_in(number, self.slots.len()).rev() {
+            if self.is_usable(index) {
+                self.push(index as u32);
+            }
         }
         Ok(())
+    }
+
+    /// Lets one page go that slot `index` lies in, if there is no object in it:
+    /// to be called after [`Arena::remove`] until it returns `None`. A page
+    /// whose generations are used up stays.
+    pub fn release(&mut self, index: u32) -> Option<Vacant> {
+        let (first, last) = Self::pages_of(index as usize);
+        let number = (first..=last).find(|number| {
+            self.places.get(*number).is_some_and(|place| !place.away && place.live == 0)
+                && Self::slots_in(*number, self.slots.len())
+                    .all(|index| self.slots[index].generation < LAST)
+        })?;
+        let mut highest = 0;
+        for index in Self::slots_in(number, self.slots.len()) {
+            if self.is_usable(index) {
+                self.unlink(index as u32);
+            }
+            if Self::pages_of(index).0 == number {
+                highest = highest.max(self.slots[index].generation);
+            }
+        }
+        self.places[number] = Place { generation: highest, live: 0, next: self.away, away: true };
+        self.away = number as u32;
+        Some(Vacant::new(self.slots.page(number)))
+    }
+
+    /// The first and the last page that slot `index` lies in.
+    const fn pages_of(index: usize) -> (usize, usize) {
+        let start = index * Self::OBJECT_BYTES;
+        (start / PAGE, (start + Self::OBJECT_BYTES - 1) / PAGE)
+    }
+
+    /// The slots among the first `len` that lie in page `number`, even in part.
+    fn slots_in(number: usize, len: usize) -> Range<usize> {
+        let start = number * PAGE / Self::OBJECT_BYTES;
+        start..((number + 1) * PAGE).div_ceil(Self::OBJECT_BYTES).min(len)
+    }
+
+    /// Whether slot `index`, which has no object, is on the free list, or
+    /// belongs there.
+    fn is_usable(&self, index: usize) -> bool {
+        let (first, last) = Self::pages_of(index);
+        let away = |number: usize| self.places[number].away;
+        !away(first) && !away(last) && self.slots[index].generation < LAST
+    }
+
+    /// Puts a slot on the free list.
+    fn push(&mut self, index: u32) {
+        let next = core::mem::replace(&mut self.free, index);
+        let slot = &mut self.slots[index as usize];
+        (slot.next, slot.previous) = (next, NONE);
+        if next != NONE {
+            self.slots[next as usize].previous = index;
+        }
+    }
+
+    /// Takes a slot off the free list.
+    fn unlink(&mut self, index: u32) {
+        let slot = &self.slots[index as usize];
+        let (next, previous) = (slot.next, slot.previous);
+        match previous {
+            NONE => self.free = next,
+            previous => self.slots[previous as usize].next = next,
+        }
+        if next != NONE {
+            self.slots[next as usize].previous = previous;
+        }
     }
 
     /// Puts an object into a free slot.
@@ -159,12 +302,16 @@ impl<T> Arena<T> {
     /// Gives the object back when the arena is full.
     pub fn insert(&mut self, value: T) -> Result<Ref<T>, T> {
         let index = self.free;
-        let Some(slot) = self.slots.get_mut(index as usize) else { return Err(value) };
-        self.free = slot.next_free;
+        if index == NONE {
+            return Err(value);
+        }
+        self.unlink(index);
+        let slot = &mut self.slots[index as usize];
         slot.generation += 1;
         slot.value.write(value);
-        self.live += 1;
-        Ok(Ref::new(index, slot.generation))
+        let generation = slot.generation;
+        self.count(index, 1);
+        Ok(Ref::new(index, generation))
     }
 
     /// Takes an object out; its references find nothing from now on.
@@ -177,14 +324,21 @@ impl<T> Arena<T> {
         // made even below, so the value is not used or dropped again.
         let value = unsafe { slot.value.assume_init_read() };
         slot.generation += 1;
-        self.live -= 1;
-        // The last even generation stays for ever: the slot is retired, so
-        // that no reference of any age can match a later object.
-        if slot.generation < u32::MAX - 1 {
-            slot.next_free = self.free;
-            self.free = reference.index;
+        if slot.generation < LAST {
+            self.push(reference.index);
         }
+        self.count(reference.index, -1);
         Some(value)
+    }
+
+    /// An object more or less in slot `index`.
+    fn count(&mut self, index: u32, change: i32) {
+        let (first, last) = Self::pages_of(index as usize);
+        for number in first..=last {
+            let live = &mut self.places[number].live;
+            *live = live.wrapping_add_signed(change);
+        }
+        self.live = self.live.wrapping_add_signed(change as isize);
     }
 
     /// The object, unless it was removed.
@@ -247,6 +401,21 @@ impl<T> Arena<T> {
     #[must_use]
     pub fn nth_mut(&mut self, index: u32) -> Option<&mut T> {
         self.get_mut(self.at(index)?)
+    }
+
+    /// Pages that it has although no object lies in them; for tests.
+    #[cfg(any(test, feature = "host"))]
+    #[must_use]
+    pub fn spare_pages(&self) -> usize {
+        let places = self.places.iter().take(self.slots.pages());
+        places.filter(|place| !place.away && place.live == 0).count()
+    }
+
+    /// Lets a live object come to a generation without making that many.
+    #[cfg(test)]
+    pub(crate) fn age(&mut self, index: u32, generation: u32) {
+        assert!(self.at(index).is_some() && generation % 2 == 1);
+        self.slots[index as usize].generation = generation;
     }
 
     /// References of all live objects, by index.

@@ -4,7 +4,7 @@
 use core::ptr::NonNull;
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
-use crate::{PAGE, Page, Region};
+use crate::{PAGE, Page, Region, Vacant};
 
 /// Address space for one table; freed with this value, so it must outlive the
 /// table.
@@ -69,6 +69,18 @@ impl Space {
         unsafe { page.write_bytes(0, PAGE) };
         // SAFETY: aligned, mapped, zero, and used by one table (contract).
         unsafe { Page::new(page) }
+    }
+
+    /// Leaves zeros in the place of a page that an arena has given up.
+    ///
+    /// # Panics
+    /// If the page is not one in here.
+    pub fn vacate(&self, page: Vacant) {
+        let address = page.address();
+        let offset = (address.as_ptr() as usize).checked_sub(self.address()).expect("inside");
+        assert!(offset < self.bytes());
+        // SAFETY: a page of the allocation, in which the arena has no object.
+        unsafe { address.write_bytes(0, PAGE) };
     }
 }
 

@@ -7,7 +7,7 @@
 //!
 //! The contract with the machine layer is two tokens, [`Region`] and [`Page`],
 //! whose unsafe constructors say what must hold; everything else here is safe
-//! to call.
+//! to call. A third, [`Vacant`], goes the other way: a page without objects.
 #![no_std]
 #![warn(missing_docs)]
 
@@ -18,7 +18,7 @@ mod region;
 mod table;
 
 pub use arena::{Arena, Ref};
-pub use region::{PAGE, Page, Region};
+pub use region::{PAGE, Page, Region, Vacant};
 pub use table::Table;
 
 #[cfg(any(test, feature = "host"))]

@@ -32,6 +32,24 @@ impl Page {
     }
 }
 
+/// The place of a page that an arena has no use for at the moment. The machine
+/// layer takes the memory away and leaves zeros that can be read there.
+#[derive(Debug)]
+#[must_use = "the page is lost when nobody takes its memory away"]
+pub struct Vacant(NonNull<u8>);
+
+impl Vacant {
+    pub(crate) fn new(address: NonNull<u8>) -> Self {
+        Self(address)
+    }
+
+    /// Address of the page; its contents are arbitrary.
+    #[must_use]
+    pub fn address(&self) -> NonNull<u8> {
+        self.0
+    }
+}
+
 /// A range of addresses that is set aside for one table, and in which pages
 /// appear from the lowest address upwards.
 #[derive(Debug)]
@@ -52,7 +70,9 @@ impl Region {
     /// # Safety
     /// `base` is page-aligned and `capacity` a multiple of [`PAGE`]; no other
     /// region overlaps; a [`Page`] whose address lies in the range may be used
-    /// by the holder of this region only.
+    /// by the holder of this region only. From the moment at which a [`Vacant`]
+    /// of the range is acted upon until a [`Page`] appears there again, the
+    /// 4096 bytes can be read and are zero.
     #[must_use]
     pub const unsafe fn new(base: NonNull<u8>, capacity: usize) -> Self {
         Self { base, capacity }

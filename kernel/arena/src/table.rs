@@ -43,6 +43,16 @@ impl<T> Table<T> {
         self.pages
     }
 
+    /// Address of page `number`.
+    ///
+    /// # Panics
+    /// When the table never had that many.
+    pub(crate) fn page(&self, number: usize) -> NonNull<u8> {
+        assert!(number < self.pages);
+        // SAFETY: inside of the region, as the table has the page.
+        unsafe { self.region.base().add(number * PAGE) }
+    }
+
     /// Takes in the next page and fills the new elements with `fill`. An
     /// element that does not fit whole waits for the page after.
     ///
@@ -79,9 +89,8 @@ impl<T> Table<T> {
             // outside the slice, so it is dropped once and not used again.
             unsafe { self.elements.as_ptr().add(self.len).drop_in_place() };
         }
+        let address = self.page(pages);
         self.pages = pages;
-        // SAFETY: `pages * PAGE` is inside the region, as the page was held.
-        let address = unsafe { self.region.base().add(pages * PAGE) };
         // SAFETY: the page came in as a token through `grow` and no element
         // lies in it any more. Its contents are stale, which callers are told.
         Some(unsafe { Page::new(address) })

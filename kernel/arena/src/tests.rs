@@ -6,13 +6,59 @@ use std::vec::Vec;
 use super::host::Space;
 use super::*;
 
+/// Memory for one arena.
+struct Both {
+    slots: Space,
+    places: Space,
+    /// Pages that the arena has at the moment.
+    held: usize,
+}
+
+impl Both {
+    fn new(pages: usize) -> Self {
+        Self { slots: Space::new(pages), places: Space::new(1), held: 0 }
+    }
+
+    fn arena<T>(&mut self) -> Arena<T> {
+        Arena::new(self.slots.region(), self.places.region())
+    }
+
+    /// Grows until there is room; `false` if the region is used up.
+    fn grow<T>(&mut self, arena: &mut Arena<T>) -> bool {
+        while arena.is_full() {
+            let Some(at) = arena.next_page() else { return false };
+            let inside =
+                (self.slots.address()..self.slots.address() + self.slots.bytes()).contains(&at);
+            let space = if inside { &self.slots } else { &self.places };
+            self.held += usize::from(inside);
+            arena.grow(space.page(at)).expect("right page");
+        }
+        true
+    }
+
+    fn insert<T: core::fmt::Debug>(&mut self, arena: &mut Arena<T>, value: T) -> Ref<T> {
+        assert!(self.grow(arena));
+        arena.insert(value).expect("room")
+    }
+
+    /// Takes an object out and lets the pages go that are empty by that.
+    fn remove<T>(&mut self, arena: &mut Arena<T>, reference: Ref<T>) -> Option<T> {
+        let value = arena.remove(reference);
+        while let Some(page) = arena.release(reference.index()) {
+            self.slots.vacate(page);
+            self.held -= 1;
+        }
+        value
+    }
+}
+
 #[test]
 fn a_removed_object_is_not_found_again() {
-    let mut space = Space::new(4);
-    let mut arena = Arena::new(space.region());
+    let mut both = Both::new(4);
+    let mut arena = both.arena();
     assert!(arena.is_full());
     assert_eq!(arena.insert(1u64), Err(1));
-    arena.grow(space.page(arena.next_page().expect("room"))).expect("right page");
+    assert!(both.grow(&mut arena));
     let first = arena.insert(7).expect("room");
     assert_eq!(arena.get(first), Some(&7));
     assert_eq!(arena.remove(first), Some(7));
@@ -26,9 +72,9 @@ fn a_removed_object_is_not_found_again() {
 
 #[test]
 fn references_made_up_find_nothing() {
-    let mut space = Space::new(1);
-    let mut arena = Arena::new(space.region());
-    arena.grow(space.page(arena.next_page().expect("room"))).expect("right page");
+    let mut both = Both::new(1);
+    let mut arena = both.arena();
+    assert!(both.grow(&mut arena));
     let real = arena.insert(5u32).expect("room");
     for index in 0..4 {
         for generation in 0..4 {
@@ -40,9 +86,9 @@ fn references_made_up_find_nothing() {
 
 #[test]
 fn a_pair_is_two_different_objects() {
-    let mut space = Space::new(1);
-    let mut arena = Arena::new(space.region());
-    arena.grow(space.page(arena.next_page().expect("room"))).expect("right page");
+    let mut both = Both::new(1);
+    let mut arena = both.arena();
+    assert!(both.grow(&mut arena));
     let a = arena.insert(1u32).expect("room");
     let b = arena.insert(2u32).expect("room");
     let (x, y) = arena.pair(a, b).expect("both");
@@ -89,27 +135,130 @@ fn everything_is_dropped_once() {
     assert!(table.into_region().is_ok());
 }
 
+/// Objects that take a third of a page and a bit, so that every other one lies
+/// in two pages.
+type Large = [u64; 180];
+
 #[test]
-fn an_arena_takes_random_work() {
-    let mut space = Space::new(8);
-    let mut arena = Arena::new(space.region());
-    let mut live: Vec<(Ref<u64>, u64)> = Vec::new();
+fn empty_pages_go_back_wherever_they_lie() {
+    let mut both = Both::new(8);
+    let mut arena = both.arena();
+    let mut all: Vec<Ref<Large>> = (0..17).map(|i| both.insert(&mut arena, [i; 180])).collect();
+    assert_eq!(both.held, 7);
+    // From the middle outwards, so that pages in the middle go first.
+    for (distance, expected) in [(0, 7), (1, 7), (2, 7), (3, 5), (4, 5), (5, 5)] {
+        let mut pair = Vec::from([8 - distance, 8 + distance]);
+        pair.dedup();
+        for index in pair {
+            assert_eq!(both.remove(&mut arena, all[index]), Some([index as u64; 180]));
+            assert!(arena.get(all[index]).is_none());
+        }
+        assert_eq!(both.held, expected, "{distance} away from the middle");
+    }
+    // The others are as they were.
+    for (number, reference) in all.iter().enumerate() {
+        let there = !(3..=13).contains(&number);
+        assert_eq!(arena.get(*reference).copied(), there.then_some([number as u64; 180]));
+    }
+    // What comes after is not found by a reference of before.
+    let old: Vec<_> = all.drain(3..=13).collect();
+    let new: Vec<_> = (0..11).map(|i| both.insert(&mut arena, [100 + i; 180])).collect();
+    assert_eq!(both.held, 7);
+    assert!(old.iter().all(|reference| arena.get(*reference).is_none()));
+    for reference in all.into_iter().chain(new) {
+        assert!(both.remove(&mut arena, reference).is_some());
+    }
+    assert_eq!((both.held, arena.len()), (0, 0));
+}
+
+#[test]
+fn generations_go_on_after_a_page_was_away() {
+    let mut both = Both::new(1);
+    let mut arena = both.arena();
+    let mut seen: Vec<Ref<u64>> = Vec::new();
+    for round in 0..if cfg!(miri) { 30 } else { 3000 } {
+        let first = both.insert(&mut arena, round);
+        let second = both.insert(&mut arena, round);
+        for new in [first, second] {
+            assert!(!seen.contains(&new), "round {round}: {new:?} again");
+            seen.push(new);
+        }
+        // The first slot goes through more generations than its neighbour.
+        assert_eq!(both.remove(&mut arena, first), Some(round));
+        let first = both.insert(&mut arena, round);
+        seen.push(first);
+        for old in [first, second] {
+            assert_eq!(both.remove(&mut arena, old), Some(round));
+        }
+        assert_eq!(both.held, 0);
+        assert!(
+            seen.iter().all(|old| arena.get(*old).is_none() && arena.at(old.index()).is_none())
+        );
+    }
+}
+
+#[test]
+fn a_page_whose_generations_are_used_up_stays_and_is_not_used() {
+    let mut both = Both::new(2);
+    let mut arena = both.arena();
+    let first = both.insert(&mut arena, 1u64);
+    arena.age(first.index(), u32::MAX - 2);
+    let last = Ref::new(first.index(), u32::MAX - 2);
+    assert_eq!(arena.get(first), None);
+    assert_eq!(both.remove(&mut arena, last), Some(1));
+    assert_eq!(both.held, 1, "the page stays");
+    for round in 0..300 {
+        assert_ne!(both.insert(&mut arena, round).index(), first.index());
+    }
+    assert_eq!(arena.get(last), None);
+}
+
+/// Random work on objects of one size, against a list of what is there.
+fn random_work<const WORDS: usize>(pages: usize, rounds: u64) {
+    let mut both = Both::new(pages);
+    let mut arena = both.arena();
+    let mut live: Vec<(Ref<[u64; WORDS]>, u64)> = Vec::new();
+    let mut gone: Vec<Ref<[u64; WORDS]>> = Vec::new();
     let mut seed = 1u64;
-    for round in 0..if cfg!(miri) { 300 } else { 20_000 } {
+    for round in 0..rounds {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        if seed >> 63 == 0 || live.is_empty() {
-            if arena.is_full() {
-                let Some(at) = arena.next_page() else { continue };
-                arena.grow(space.page(at)).expect("right page");
+        // Phases of growth and of decline.
+        let grows = seed >> 62 < if round / 64 % 2 == 0 { 3 } else { 1 };
+        if grows || live.is_empty() {
+            if both.grow(&mut arena) {
+                live.push((arena.insert([round; WORDS]).expect("room"), round));
             }
-            live.push((arena.insert(round).expect("room"), round));
         } else {
             let (reference, value) = live.swap_remove((seed >> 33) as usize % live.len());
-            assert_eq!(arena.remove(reference), Some(value));
-            assert_eq!(arena.get(reference), None);
+            assert_eq!(both.remove(&mut arena, reference), Some([value; WORDS]));
+            gone.push(reference);
         }
         assert_eq!(arena.len(), live.len());
+        assert!(gone.iter().rev().take(50).all(|reference| arena.get(*reference).is_none()));
+        // The pages that it has are those that objects lie in.
+        let bytes = Arena::<[u64; WORDS]>::OBJECT_BYTES;
+        let mut used: Vec<usize> = live
+            .iter()
+            .flat_map(|(it, _)| {
+                let start = it.index() as usize * bytes;
+                start / PAGE..=(start + bytes - 1) / PAGE
+            })
+            .collect();
+        used.sort_unstable();
+        used.dedup();
+        assert_eq!(both.held, used.len());
     }
-    assert!(live.iter().all(|(reference, value)| arena.get(*reference) == Some(value)));
+    assert!(live.iter().all(|(it, value)| arena.get(*it) == Some(&[*value; WORDS])));
+    assert!(gone.iter().all(|reference| arena.get(*reference).is_none()));
     assert_eq!(arena.refs().count(), live.len());
+}
+
+#[test]
+fn an_arena_takes_random_work() {
+    let rounds = if cfg!(miri) { 60 } else { 20_000 };
+    random_work::<1>(3, rounds);
+    random_work::<31>(8, rounds);
+    random_work::<100>(16, rounds);
+    random_work::<180>(16, rounds);
+    random_work::<254>(16, rounds);
 }

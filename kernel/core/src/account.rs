@@ -16,23 +16,46 @@ const MACHINE: u8 = 3;
 
 /// Page-table frames on a factory's quota.
 pub(crate) struct Charged<'a> {
-    pub frames: &'a mut FrameAllocator,
-    pub factory: &'a mut Factory,
-    /// Grows by what is charged.
-    pub bytes: &'a mut u64,
+    frames: &'a mut FrameAllocator,
+    factory: &'a mut Factory,
+    /// What is charged for the tables of this address space.
+    bytes: &'a mut u64,
+    /// Why there was none, when there was none: the quota or the machine.
+    pub refusal: ErrorCode,
+}
+
+impl<'a> Charged<'a> {
+    pub fn new(
+        frames: &'a mut FrameAllocator,
+        factory: &'a mut Factory,
+        bytes: &'a mut u64,
+    ) -> Self {
+        Self { frames, factory, bytes, refusal: QUOTA }
+    }
 }
 
 impl Supply for Charged<'_> {
     fn frame(&mut self) -> Option<Frames> {
         if !self.factory.charge(PAGE) {
+            self.refusal = QUOTA;
             return None;
         }
         let frame = self.frames.take_one();
         match frame {
             Some(_) => *self.bytes += PAGE,
-            None => self.factory.refund(PAGE),
+            None => {
+                self.factory.refund(PAGE);
+                self.refusal = NO_FRAMES;
+            }
         }
         frame
+    }
+
+    fn give(&mut self, frame: Frames) {
+        // The task itself is charged, too, so this is not the last byte.
+        self.factory.refund(frame.bytes());
+        *self.bytes -= frame.bytes();
+        self.frames.give(frame);
     }
 }
 
@@ -43,6 +66,10 @@ pub(crate) struct Reserve<'a>(pub &'a mut FrameAllocator);
 impl Supply for Reserve<'_> {
     fn frame(&mut self) -> Option<Frames> {
         self.0.take_one()
+    }
+
+    fn give(&mut self, frame: Frames) {
+        self.0.give(frame);
     }
 }
 
@@ -86,6 +113,54 @@ pub(crate) fn make_room<M: Machine, T>(
     Ok(())
 }
 
+/// Takes an object out of its arena, and gives back the memory that nothing
+/// lies in any more.
+pub(crate) fn take_out<M: Machine, T>(
+    arena: &mut Arena<T>,
+    machine: &mut M,
+    frames: &mut FrameAllocator,
+    reference: Ref<T>,
+) -> Option<T> {
+    let object = arena.remove(reference)?;
+    give_room(arena, machine, frames, reference.index());
+    Some(object)
+}
+
+/// Gives back the pages around slot `index` that no object lies in.
+fn give_room<M: Machine, T>(
+    arena: &mut Arena<T>,
+    machine: &mut M,
+    frames: &mut FrameAllocator,
+    index: u32,
+) {
+    while let Some(page) = arena.release(index) {
+        frames.give(machine.vacate_kernel_page(page));
+    }
+}
+
+/// Undoes [`make_room`] when nothing was inserted after all.
+pub(crate) fn forgo_room<M: Machine, T>(
+    arena: &mut Arena<T>,
+    machine: &mut M,
+    frames: &mut FrameAllocator,
+) {
+    if let Some(index) = arena.next_index() {
+        give_room(arena, machine, frames, index);
+    }
+}
+
+/// Takes the last page of a table away; `false` if it has none.
+pub(crate) fn shrink_table<M: Machine, T>(
+    table: &mut Table<T>,
+    machine: &mut M,
+    frames: &mut FrameAllocator,
+) -> bool {
+    let Some(page) = table.shrink() else { return false };
+    let frame = machine.release_kernel_page(page, &mut Reserve(frames));
+    frames.give(frame);
+    true
+}
+
 /// Lets a table grow by a page.
 pub(crate) fn grow_table<M: Machine, T>(
     table: &mut Table<T>,
@@ -114,7 +189,7 @@ impl<M: Machine> Kernel<M> {
             // One that is on the list of work is removed by the last step there.
             if factory.closed && factory.used == 0 && header.factory != at && !header.listed {
                 self.unlink_from_factory(&header);
-                self.factories.remove(at);
+                take_out(&mut self.factories, &mut self.machine, &mut self.frames, at);
                 next = Some((header.factory, header.charge));
             }
         }
@@ -127,5 +202,14 @@ impl<M: Machine> Kernel<M> {
             grow_table(table, &mut self.machine, &mut self.frames, |_| TimeoutEntry::default())?;
         }
         Ok(())
+    }
+
+    /// Gives back what [`Kernel::room_for_timeouts`] took for threads that are
+    /// gone.
+    pub(crate) fn trim_timeouts(&mut self) {
+        const EACH: usize = PAGE as usize / size_of::<TimeoutEntry>();
+        while self.timeouts.table().len() >= self.threads.len() + EACH {
+            shrink_table(self.timeouts.table(), &mut self.machine, &mut self.frames);
+        }
     }
 }

@@ -232,6 +232,17 @@ impl Kernel<Sim> {
             self.frames.total_pages(),
             "frames are lost or used twice"
         );
+        let spare = [
+            self.threads.spare_pages(),
+            self.gates.spare_pages(),
+            self.tasks.spare_pages(),
+            self.factories.spare_pages(),
+            self.memories.spare_pages(),
+            self.mappings.spare_pages(),
+            self.notifications.spare_pages(),
+            self.ports.spare_pages(),
+        ];
+        assert_eq!(spare, [0; 8], "pages of arenas without an object");
     }
 
     /// The page tables show what the mapping records say, and nothing else.
@@ -268,6 +279,7 @@ impl Kernel<Sim> {
                 .map(|(page, (frame, access))| (*page, (*frame, access.contains(Access::W))))
                 .collect();
             assert_eq!(found, expected, "page tables and records differ");
+            assert!(space.spare_tables() == 0, "an empty page table");
         }
     }
 }

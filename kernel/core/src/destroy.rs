@@ -6,6 +6,7 @@ use postern_abi::{ErrorCode, ErrorNumber, PAGE};
 use postern_arena::Ref;
 
 use crate::Kernel;
+use crate::account::{Charged, shrink_table, take_out};
 use crate::cap::{Slot, SlotId, Target};
 use crate::ipc::AbortReason;
 use crate::machine::Machine;
@@ -14,6 +15,13 @@ use crate::object::{Gate, Memory, Task, Thread};
 
 /// Slots or records that one step of a destruction deals with.
 const STEP: usize = 16;
+
+/// Takes an object out of its arena.
+macro_rules! take {
+    ($kernel:ident, $arena:ident, $reference:expr) => {
+        take_out(&mut $kernel.$arena, &mut $kernel.machine, &mut $kernel.frames, $reference)
+    };
+}
 
 impl<M: Machine> Kernel<M> {
     /// Ends an object for everybody: nobody finds it any more. What takes more
@@ -104,12 +112,12 @@ impl<M: Machine> Kernel<M> {
         match target.kind {
             Kind::Thread => self.remove_thread(target.reference()),
             Kind::Gate => {
-                if let Some(gone) = self.gates.remove(target.reference()) {
+                if let Some(gone) = take!(self, gates, target.reference()) {
                     self.close_account(&gone.header, 0);
                 }
             }
             Kind::Memory => {
-                if let Some(gone) = self.memories.remove(target.reference()) {
+                if let Some(gone) = take!(self, memories, target.reference()) {
                     self.frames.give(gone.frames);
                     self.close_account(&gone.header, 0);
                 }
@@ -117,14 +125,14 @@ impl<M: Machine> Kernel<M> {
             Kind::Task => self.remove_task(target.reference()),
             Kind::Notification => {
                 self.release_listener(target.reference());
-                let Some(gone) = self.notifications.remove(target.reference()) else { return };
+                let Some(gone) = take!(self, notifications, target.reference()) else { return };
                 if let Some(thread) = gone.bound.and_then(|thread| self.threads.get_mut(thread)) {
                     thread.notification = None;
                 }
                 self.close_account(&gone.header, 0);
             }
             Kind::IoPort => {
-                if let Some(gone) = self.ports.remove(target.reference()) {
+                if let Some(gone) = take!(self, ports, target.reference()) {
                     self.close_account(&gone.header, 0);
                 }
             }
@@ -174,7 +182,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn remove_thread(&mut self, reference: Ref<Thread<M>>) {
-        let Some(mut thread) = self.threads.remove(reference) else { return };
+        let Some(mut thread) = take!(self, threads, reference) else { return };
+        self.trim_timeouts();
         if let Some(notification) =
             thread.notification.and_then(|bound| self.notifications.get_mut(bound))
         {
@@ -184,9 +193,12 @@ impl<M: Machine> Kernel<M> {
         if let Some(task) = home {
             task.thread_count -= 1;
             if let Some(utcb) = thread.utcb.take() {
-                if let Some(space) = task.space.as_mut() {
+                if let Some(space) = task.space.as_mut()
+                    && let Some(factory) = self.factories.get_mut(task.header.factory)
+                {
                     let at = crate::invoke::utcb_address(reference.index());
-                    self.machine.unmap(space, at, 1);
+                    let mut supply = Charged::new(&mut self.frames, factory, &mut task.page_tables);
+                    self.machine.unmap(space, at, 1, &mut supply);
                 }
                 self.frames.give(self.machine.release_utcb(utcb));
             }
@@ -256,27 +268,26 @@ impl<M: Machine> Kernel<M> {
                 Some(other) => self.machine.activate(other),
                 None => self.machine.deactivate(),
             }
-            for _ in 0..STEP {
-                match self.machine.dismantle(&mut space) {
-                    Some(frame) => self.frames.give(frame),
-                    None => return false,
+            // One table a step: to find it, two tables may be searched.
+            if let Some(frame) = self.machine.dismantle(&mut space) {
+                self.frames.give(frame);
+                if let Some(task) = self.tasks.get_mut(reference) {
+                    task.space = Some(space);
                 }
-            }
-            if let Some(task) = self.tasks.get_mut(reference) {
-                task.space = Some(space);
             }
             return false;
         }
         let Some(task) = self.tasks.get_mut(reference) else { return true };
         for _ in 0..STEP {
-            let Some(page) = task.table.shrink() else { break };
-            self.frames.give(self.machine.release_kernel_page(page));
+            if !shrink_table(&mut task.table, &mut self.machine, &mut self.frames) {
+                return true;
+            }
         }
         task.table.pages() == 0
     }
 
     fn remove_task(&mut self, reference: Ref<Task<M>>) {
-        if let Some(gone) = self.tasks.remove(reference) {
+        if let Some(gone) = take!(self, tasks, reference) {
             if let Ok(region) = gone.table.into_region() {
                 let area = crate::machine::Area::Capabilities(reference.index());
                 self.machine.release_region(area, region);
@@ -321,9 +332,7 @@ impl<M: Machine> Kernel<M> {
         let empty = end.take_while(|slot| slot.is_empty()).count();
         let per_page = PAGE as usize / size_of::<crate::cap::Slot>();
         for _ in 0..empty / per_page {
-            if let Some(page) = task.table.shrink() {
-                self.frames.give(self.machine.release_kernel_page(page));
-            }
+            shrink_table(&mut task.table, &mut self.machine, &mut self.frames);
         }
     }
 }

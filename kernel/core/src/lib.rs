@@ -107,16 +107,21 @@ impl<M: Machine> Kernel<M> {
             area += 1;
             machine.region(Area::Objects(area - 1)).expect("addresses for the kernel's tables")
         };
+        macro_rules! arena {
+            () => {
+                Arena::new(region(&mut machine), region(&mut machine))
+            };
+        }
         Self {
             frames: FrameAllocator::new(infos),
-            threads: Arena::new(region(&mut machine)),
-            gates: Arena::new(region(&mut machine)),
-            tasks: Arena::new(region(&mut machine)),
-            factories: Arena::new(region(&mut machine)),
-            memories: Arena::new(region(&mut machine)),
-            mappings: Arena::new(region(&mut machine)),
-            notifications: Arena::new(region(&mut machine)),
-            ports: Arena::new(region(&mut machine)),
+            threads: arena!(),
+            gates: arena!(),
+            tasks: arena!(),
+            factories: arena!(),
+            memories: arena!(),
+            mappings: arena!(),
+            notifications: arena!(),
+            ports: arena!(),
             irqs: [const { Irq { bound: None, pending: false } }; LINES],
             ready: ReadyQueue::default(),
             timeouts: Timeouts::new(Table::new(region(&mut machine))),

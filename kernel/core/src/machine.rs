@@ -7,7 +7,7 @@
 
 use core::fmt;
 
-use postern_arena::{Page, Region};
+use postern_arena::{Page, Region, Vacant};
 
 use crate::mem::Frames;
 
@@ -113,11 +113,13 @@ pub const USER_FLAGS: u64 = 0x0025_0dd5;
 /// The carry flag in RFLAGS: the system call failed.
 pub const CARRY: u64 = 1;
 
-/// A source of page frames for page tables; `None` when the quota or the
-/// machine is out of them.
+/// Where page frames for page tables come from and go to.
 pub trait Supply {
-    /// One frame, contents arbitrary; the machine zeroes it.
+    /// One frame, contents arbitrary; the machine zeroes it. `None` when the
+    /// quota or the machine is out of them.
     fn frame(&mut self) -> Option<Frames>;
+    /// Takes a frame back that was a page table until now.
+    fn give(&mut self, frame: Frames);
 }
 
 /// The supply ran dry; what was done so far stays done.
@@ -175,8 +177,12 @@ pub trait Machine: Sized {
         frame: Frames,
         supply: &mut impl Supply,
     ) -> Result<Page, Frames>;
-    /// Undoes [`Machine::kernel_page`].
-    fn release_kernel_page(&mut self, page: Page) -> Frames;
+    /// Undoes [`Machine::kernel_page`] for the last page of a table; `supply`
+    /// gets the page table that went with it.
+    fn release_kernel_page(&mut self, page: Page, supply: &mut impl Supply) -> Frames;
+    /// Takes the frame of an arena's page away and leaves zeros that can be read
+    /// there, until [`Machine::kernel_page`] is called for the place again.
+    fn vacate_kernel_page(&mut self, page: Vacant) -> Frames;
 
     /// A new, empty address space with all its top-level entries in place.
     fn space(&mut self, supply: &mut impl Supply) -> Option<Self::Space>;
@@ -201,8 +207,19 @@ pub trait Machine: Sized {
     ) -> Result<u64, OutOfFrames>;
     /// Unmaps up to `pages` pages from `at` on, whether mapped or not, in at
     /// most [`Machine::STEP`] entries; returns how many pages are done. The
-    /// translations are gone from every CPU when it returns.
-    fn unmap(&mut self, space: &mut Self::Space, at: u64, pages: u64) -> u64;
+    /// translations are gone from every CPU when it returns, and page tables
+    /// on the way that are empty then are with `supply`.
+    fn unmap(
+        &mut self,
+        space: &mut Self::Space,
+        at: u64,
+        pages: u64,
+        supply: &mut impl Supply,
+    ) -> u64;
+    /// Changes what user code may do with up to `pages` mapped pages from `at`
+    /// on, in at most [`Machine::STEP`] entries; returns how many pages are
+    /// done. What was permitted before is so on no CPU when it returns.
+    fn protect(&mut self, space: &mut Self::Space, at: u64, pages: u64, access: Access) -> u64;
     /// Makes `space` the current address space of this CPU.
     fn activate(&mut self, space: &Self::Space);
     /// Leaves whatever space is current for the kernel's own one, so that no
@@ -214,7 +231,8 @@ pub trait Machine: Sized {
     /// Maps a UTCB at `at` in its task (read and write).
     ///
     /// # Errors
-    /// When the supply runs dry; nothing is mapped then.
+    /// When the supply runs dry; nothing is mapped then, and the caller unmaps
+    /// the page to get tables back.
     fn map_utcb(
         &mut self,
         space: &mut Self::Space,

@@ -13,7 +13,7 @@ use core::cell::RefCell;
 
 use postern_abi::PAGE;
 use postern_arena::host::Space as HostSpace;
-use postern_arena::{Page, Region};
+use postern_arena::{Page, Region, Vacant};
 
 use crate::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply};
 use crate::mem::Frames;
@@ -30,6 +30,16 @@ pub struct Space {
     tables: BTreeMap<u64, Frames>,
     /// The two fixed frames.
     fixed: Vec<Frames>,
+}
+
+impl Space {
+    /// Page tables in which nothing is mapped.
+    #[must_use]
+    pub fn spare_tables(&self) -> usize {
+        let covers = |table: u64| table * TABLE..(table + 1) * TABLE;
+        let is_empty = |table: &&u64| self.pages.range(covers(**table)).next().is_none();
+        self.tables.keys().filter(is_empty).count()
+    }
 }
 
 /// A simulated UTCB.
@@ -54,6 +64,16 @@ pub struct Sim {
     pub held: u64,
     areas: HashMap<Area, HostSpace>,
     kernel_pages: HashMap<usize, Frames>,
+}
+
+impl Sim {
+    /// The area in which a kernel address lies.
+    fn area(&self, at: usize) -> &HostSpace {
+        let mut areas = self.areas.values();
+        areas
+            .find(|area| (area.address()..area.address() + area.bytes()).contains(&at))
+            .expect("an address in an area")
+    }
 }
 
 impl Machine for Sim {
@@ -91,20 +111,22 @@ impl Machine for Sim {
         frame: Frames,
         _supply: &mut impl Supply,
     ) -> Result<Page, Frames> {
-        let area = self
-            .areas
-            .values()
-            .find(|area| (area.address()..area.address() + area.bytes()).contains(&at))
-            .expect("an address in an area");
-        let page = area.page(at);
+        let page = self.area(at).page(at);
         self.held += 1;
         assert!(self.kernel_pages.insert(at, frame).is_none(), "{at:#x} is mapped twice");
         Ok(page)
     }
 
-    fn release_kernel_page(&mut self, page: Page) -> Frames {
+    fn release_kernel_page(&mut self, page: Page, _supply: &mut impl Supply) -> Frames {
         self.held -= 1;
         let at = page.into_address().as_ptr() as usize;
+        self.kernel_pages.remove(&at).expect("a page that was mapped")
+    }
+
+    fn vacate_kernel_page(&mut self, page: Vacant) -> Frames {
+        self.held -= 1;
+        let at = page.address().as_ptr() as usize;
+        self.area(at).vacate(page);
         self.kernel_pages.remove(&at).expect("a page that was mapped")
     }
 
@@ -147,10 +169,26 @@ impl Machine for Sim {
         Ok(now)
     }
 
-    fn unmap(&mut self, space: &mut Space, at: u64, pages: u64) -> u64 {
+    fn unmap(&mut self, space: &mut Space, at: u64, pages: u64, supply: &mut impl Supply) -> u64 {
         let now = pages.min(Self::STEP);
-        for page in 0..now {
-            space.pages.remove(&(at / PAGE + page));
+        let (first, end) = (at / PAGE, at / PAGE + now);
+        for page in first..end {
+            space.pages.remove(&page);
+        }
+        for table in first / TABLE..end.div_ceil(TABLE) {
+            let empty = space.pages.range(table * TABLE..(table + 1) * TABLE).next().is_none();
+            if empty && let Some(frame) = space.tables.remove(&table) {
+                self.held -= 1;
+                supply.give(frame);
+            }
+        }
+        now
+    }
+
+    fn protect(&mut self, space: &mut Space, at: u64, pages: u64, access: Access) -> u64 {
+        let now = pages.min(Self::STEP);
+        for page in at / PAGE..at / PAGE + now {
+            space.pages.get_mut(&page).expect("a mapped page").1 = access;
         }
         now
     }

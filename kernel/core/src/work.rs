@@ -113,6 +113,14 @@ impl<M: Machine> Clone for Work<M> {
 }
 impl<M: Machine> Copy for Work<M> {}
 
+/// What user code may do with a mapping that has these rights.
+fn access(rights: Rights) -> Access {
+    let mut access = Access::R;
+    access.set(Access::W, rights.contains(Rights::W));
+    access.set(Access::X, rights.contains(Rights::X));
+    access
+}
+
 impl<M: Machine> Kernel<M> {
     /// One bounded step of the current thread's long operation, or of a
     /// destruction that nobody waits for.
@@ -234,7 +242,7 @@ impl<M: Machine> Kernel<M> {
         let gone = ErrorCode::new(ErrorNumber::NotExistent, ErrorCode::ITEM);
         let mapping = self.mappings.get(reference).filter(|mapping| !mapping.dying).ok_or(gone)?;
         let (start, pages, task) = (mapping.at, mapping.pages, mapping.task);
-        match self.write_tables(reference, mapping.filled, pages, mapping.rights) {
+        match self.write_tables(reference, mapping.filled) {
             Ok(done) => {
                 let mapping = self.mappings.get_mut(reference).ok_or(gone)?;
                 mapping.filled += done;
@@ -248,33 +256,25 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Enters pages `first..end` of a mapping into the page tables, a step's
-    /// worth of them; returns how many.
-    fn write_tables(
-        &mut self,
-        reference: Ref<Mapping<M>>,
-        first: u64,
-        end: u64,
-        rights: Rights,
-    ) -> Result<u64, ErrorCode> {
+    /// Enters the pages of a mapping from `first` on into the page tables, a
+    /// step's worth of them; returns how many.
+    fn write_tables(&mut self, reference: Ref<Mapping<M>>, first: u64) -> Result<u64, ErrorCode> {
         let gone = ErrorCode::new(ErrorNumber::NotExistent, ErrorCode::ITEM);
         let mapping = self.mappings.get(reference).ok_or(gone)?;
-        let mut access = Access::R;
-        access.set(Access::W, rights.contains(Rights::W));
-        access.set(Access::X, rights.contains(Rights::X));
+        let access = access(mapping.rights);
         let place = Placement {
             at: mapping.at + first * PAGE,
             first: mapping.first + first,
-            pages: end - first,
+            pages: mapping.pages - first,
             access,
         };
         let memory = self.memories.get(mapping.memory).ok_or(gone)?;
         let task = self.tasks.get_mut(mapping.task).ok_or(gone)?;
         let factory = self.factories.get_mut(task.header.factory).ok_or(QUOTA)?;
         let space = task.space.as_mut().ok_or(gone)?;
-        let mut supply =
-            Charged { frames: &mut self.frames, factory, bytes: &mut task.page_tables };
-        self.machine.map(space, &memory.frames, place, &mut supply).map_err(|_| QUOTA)
+        let mut supply = Charged::new(&mut self.frames, factory, &mut task.page_tables);
+        let mapped = self.machine.map(space, &memory.frames, place, &mut supply);
+        mapped.map_err(|_dry| supply.refusal)
     }
 
     /// First looks whether all mappings may have the rights, then changes them.
@@ -307,15 +307,10 @@ impl<M: Machine> Kernel<M> {
                 let Some(space) = owner.and_then(|task| task.space.as_mut()) else {
                     return Ok(None);
                 };
-                // The tables are there: entering the pages again takes no
-                // frame, and user code does not run in between.
-                let gone =
-                    self.machine.unmap(space, start + work.inside * PAGE, pages - work.inside);
-                let upto = work.inside + gone;
-                while work.inside < upto {
-                    work.inside += self.write_tables(reference, work.inside, upto, work.rights)?;
-                }
-                work.done += gone;
+                let (at, rest) = (start + work.inside * PAGE, pages - work.inside);
+                let changed = self.machine.protect(space, at, rest, access(work.rights));
+                work.inside += changed;
+                work.done += changed;
                 if work.inside < pages {
                     return Ok(Some(Work::Protect(work)));
                 }
@@ -368,8 +363,12 @@ impl<M: Machine> Kernel<M> {
         mapping.dying = true;
         let mut done = mapping.pages;
         if let Some(task) = self.tasks.get_mut(mapping.task) {
-            if let Some(space) = task.space.as_mut().filter(|_| !task.header.dying) {
-                done = self.machine.unmap(space, mapping.at, mapping.pages);
+            // The tables of a dying task go as a whole.
+            if let Some(space) = task.space.as_mut().filter(|_| !task.header.dying)
+                && let Some(factory) = self.factories.get_mut(task.header.factory)
+            {
+                let mut supply = Charged::new(&mut self.frames, factory, &mut task.page_tables);
+                done = self.machine.unmap(space, mapping.at, mapping.pages, &mut supply);
             }
             task.mapped -= done * PAGE;
         }

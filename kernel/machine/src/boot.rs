@@ -238,7 +238,8 @@ unsafe extern "C" fn second(handover: *const Handover) -> ! {
         rates,
         lines: (io_apic.lines(), interrupts.told),
     };
-    let machine = X86::new(tables, Clock::new(start, rates.tsc), timer, apic, io_apic);
+    let machine =
+        X86::new(tables, early.frame(), Clock::new(start, rates.tsc), timer, apic, io_apic);
     let infos = frame_infos(&mut early);
     // SAFETY: nothing can have entered the kernel yet.
     unsafe { cell::install(Kernel::new(machine, infos)) };

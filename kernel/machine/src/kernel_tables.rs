@@ -162,6 +162,21 @@ impl KernelTables {
         Some(Frames::recover(entry.physical() / PAGE, 1))
     }
 
+    /// Takes away the lowest page table on the way to `at`, of which nothing is
+    /// in use any more.
+    ///
+    /// # Panics
+    /// If something is.
+    pub fn take_table(self, at: u64) -> Option<Frames> {
+        let directory = self.root.below(index(at, 3))?.below(index(at, 2))?;
+        let table = directory.below(index(at, 1))?;
+        assert!((0..512).all(|slot| !table.get(slot).is_present()), "a table in use");
+        directory.set(index(at, 1), Entry::EMPTY);
+        // What the CPU knows about tables goes with any translation.
+        x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(at));
+        Some(Frames::recover(table.0.physical() / PAGE, 1))
+    }
+
     /// What the kernel sees at `address`.
     #[must_use]
     pub fn translate(self, address: u64) -> Option<Translation> {

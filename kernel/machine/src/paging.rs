@@ -32,6 +32,9 @@ bitflags::bitflags! {
 
 /// The bits of an entry that hold a physical address.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// The lowest of ten bits that the CPU ignores in an entry for a table: how
+/// many entries of that table are in use (user tables only).
+const USED: u32 = 52;
 
 /// One page-table entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +66,18 @@ impl Entry {
     #[must_use]
     pub const fn physical(self) -> u64 {
         self.0 & ADDRESS
+    }
+
+    /// How many entries of the table it points to are in use.
+    #[must_use]
+    pub const fn used(self) -> u64 {
+        self.0 >> USED & 0x3ff
+    }
+
+    /// The same entry for a table with that many (up to 512) in use.
+    #[must_use]
+    pub const fn with_used(self, used: u64) -> Self {
+        Self(self.0 & !(0x3ff << USED) | used << USED)
     }
 
     /// Whether it maps anything.

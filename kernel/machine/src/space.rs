@@ -41,7 +41,7 @@ impl Space {
         for slot in KERNEL_SLOTS {
             root.set(slot, kernel.root().get(slot));
         }
-        let _later = descend_or_make(root, 0, 2, supply);
+        let _later = Way::top(root).below_or_make(0, supply);
         Some(Self { root: Some(root) })
     }
 
@@ -91,22 +91,27 @@ impl Space {
         let (mut done, mut entries) = (0, 0);
         while done < pages && entries < X86::STEP {
             let (to, from) = (at + done * PAGE, physical + done * PAGE);
-            let directory = descend_or_make(root, to, 1, supply).ok_or(OutOfFrames)?;
+            let mut directory = Way::top(root);
+            for level in [3, 2] {
+                directory = directory.below_or_make(index(to, level), supply).ok_or(OutOfFrames)?;
+            }
             let slot = index(to, 1);
             let fits = (to | from).is_multiple_of(LARGE) && pages - done >= LARGE / PAGE;
-            if fits && directory.below(slot).is_none() {
-                directory.set(slot, Entry::new(from, flags | Flags::PAGE));
+            if fits && directory.table.below(slot).is_none() {
+                directory.table.set(slot, Entry::new(from, flags | Flags::PAGE));
+                directory.count(1);
                 done += LARGE / PAGE;
                 entries += 1;
                 continue;
             }
-            let table = below_or_make(directory, slot, supply).ok_or(OutOfFrames)?;
+            let below = directory.below_or_make(slot, supply).ok_or(OutOfFrames)?;
             let first = index(to, 0);
             let count = (512 - first as u64).min(pages - done).min(X86::STEP - entries);
             for page in 0..count {
                 let entry = Entry::new(from + page * PAGE, flags);
-                table.set(first + page as usize, entry);
+                below.table.set(first + page as usize, entry);
             }
+            below.count(count as i64);
             done += count;
             entries += count;
         }
@@ -114,27 +119,42 @@ impl Space {
     }
 
     /// Unmaps as [`Machine::unmap`] says. A large page goes as a whole.
-    pub fn unmap(&mut self, at: u64, pages: u64) -> u64 {
+    pub fn unmap(&mut self, at: u64, pages: u64, supply: &mut impl Supply) -> u64 {
         let root = self.table();
         assert!(is_ours(at, pages));
-        let current = is_current(root);
-        let (mut done, mut entries, mut cleared) = (0, 0, 0);
-        while done < pages && entries < X86::STEP {
-            let to = at + done * PAGE;
-            let (table, level) = deepest(root, to);
-            let slot = index(to, level);
-            if table.get(slot).is_present() {
-                table.set(slot, Entry::EMPTY);
-                cleared += 1;
-                if current && cleared <= FLUSH_ALL {
-                    flush(to);
+        let mut stale = Stale::new(root);
+        let (mut done, mut left) = (0, X86::STEP);
+        while done < pages && left > 0 {
+            let from = at + done * PAGE;
+            done += entries(root, from, pages - done, &mut left, |way, slot, _level, to| {
+                if way.table.get(slot).is_present() {
+                    way.table.set(slot, Entry::EMPTY);
+                    way.count(-1);
+                    stale.one(to);
                 }
-            }
-            done += (covers(level) - to % covers(level)) / PAGE;
-            entries += 1;
+            });
+            prune(Way::top(root), 3, from, supply, &mut stale);
         }
-        if current && cleared > FLUSH_ALL {
-            x86_64::instructions::tlb::flush_all();
+        done.min(pages)
+    }
+
+    /// Changes rights as [`Machine::protect`] says.
+    pub fn protect(&mut self, at: u64, pages: u64, access: Access) -> u64 {
+        let root = self.table();
+        assert!(is_ours(at, pages));
+        let flags = user_flags(access);
+        let mut stale = Stale::new(root);
+        let (mut done, mut left) = (0, X86::STEP);
+        while done < pages && left > 0 {
+            let from = at + done * PAGE;
+            done += entries(root, from, pages - done, &mut left, |way, slot, level, to| {
+                let entry = way.table.get(slot);
+                if entry.is_present() {
+                    let size = if level > 0 { Flags::PAGE } else { Flags::empty() };
+                    way.table.set(slot, Entry::new(entry.physical(), flags | size));
+                    stale.one(to);
+                }
+            });
         }
         done.min(pages)
     }
@@ -184,41 +204,129 @@ fn is_current(root: Table) -> bool {
     crate::cpu::root() == root.0.physical()
 }
 
-fn flush(at: u64) {
-    x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(at));
+/// Translations of a space that must leave the TLB; done when it is dropped,
+/// before a frame can be used for something else.
+struct Stale {
+    current: bool,
+    count: u64,
+}
+
+impl Stale {
+    fn new(root: Table) -> Self {
+        Self { current: is_current(root), count: 0 }
+    }
+
+    /// That of the page at `at`.
+    fn one(&mut self, at: u64) {
+        self.count += 1;
+        if self.current && self.count <= FLUSH_ALL {
+            x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(at));
+        }
+    }
+
+    /// All, and what the CPU knows about tables.
+    fn all(&mut self) {
+        self.count = FLUSH_ALL + 1;
+    }
+}
+
+impl Drop for Stale {
+    fn drop(&mut self) {
+        if self.current && self.count > FLUSH_ALL {
+            x86_64::instructions::tlb::flush_all();
+        }
+    }
+}
+
+/// A table with the entry that leads to it, in which the entries that are in
+/// use are counted; the root has none.
+#[derive(Clone, Copy)]
+struct Way {
+    table: Table,
+    above: Option<(Table, usize)>,
+}
+
+impl Way {
+    const fn top(root: Table) -> Self {
+        Self { table: root, above: None }
+    }
+
+    /// The table behind entry `slot`.
+    fn below(self, slot: usize) -> Option<Self> {
+        Some(Self { table: self.table.below(slot)?, above: Some((self.table, slot)) })
+    }
+
+    /// The same, made if it is not there.
+    fn below_or_make(self, slot: usize, supply: &mut impl Supply) -> Option<Self> {
+        if let Some(below) = self.below(slot) {
+            return Some(below);
+        }
+        assert!(!self.table.get(slot).is_present(), "a large page is in the way");
+        let below = Frame::of(&supply.frame()?, 0);
+        below.zero();
+        self.table.set(slot, Entry::table(below, Flags::USER));
+        self.count(1);
+        self.below(slot)
+    }
+
+    /// That many entries more are in use.
+    fn count(self, change: i64) {
+        let Some((table, slot)) = self.above else { return };
+        let entry = table.get(slot);
+        table.set(slot, entry.with_used(entry.used().wrapping_add_signed(change)));
+    }
+
+    /// Whether no entry is in use.
+    fn is_empty(self) -> bool {
+        self.above.is_some_and(|(table, slot)| table.get(slot).used() == 0)
+    }
+}
+
+/// Calls `work` for each entry, in the deepest table on the way to `at`, that
+/// maps a page of the range or would: with its table and place, its level, and
+/// the address. Stops when `left` are done; returns the pages.
+fn entries(
+    root: Table,
+    at: u64,
+    pages: u64,
+    left: &mut u64,
+    mut work: impl FnMut(Way, usize, u32, u64),
+) -> u64 {
+    let (way, level) = deepest(root, at);
+    let mut done = 0;
+    for slot in index(at, level)..512 {
+        let descends = level > 0 && way.table.below(slot).is_some();
+        if done >= pages || *left == 0 || descends {
+            break;
+        }
+        let to = at + done * PAGE;
+        work(way, slot, level, to);
+        done += (covers(level) - to % covers(level)) / PAGE;
+        *left -= 1;
+    }
+    done
+}
+
+/// Gives the tables on the way to `address` back that are empty, from the
+/// lowest up. That below the root stays: entries of the root never change.
+fn prune(way: Way, level: u32, address: u64, supply: &mut impl Supply, stale: &mut Stale) {
+    let slot = index(address, level);
+    let Some(below) = (level > 0).then(|| way.below(slot)).flatten() else { return };
+    prune(below, level - 1, address, supply, stale);
+    if level < 3 && below.is_empty() {
+        way.table.set(slot, Entry::EMPTY);
+        way.count(-1);
+        stale.all();
+        supply.give(Frames::recover(below.table.0.physical() / PAGE, 1));
+    }
 }
 
 /// The deepest table on the way to `address`, and its level.
-fn deepest(root: Table, address: u64) -> (Table, u32) {
-    let mut found = (root, 3);
+fn deepest(root: Table, address: u64) -> (Way, u32) {
+    let mut found = (Way::top(root), 3);
     while found.1 > 0 {
         let Some(below) = found.0.below(index(address, found.1)) else { break };
         found = (below, found.1 - 1);
     }
     found
-}
-
-/// The table of `level` for `address`.
-fn descend_or_make(
-    root: Table,
-    address: u64,
-    level: u32,
-    supply: &mut impl Supply,
-) -> Option<Table> {
-    let mut table = root;
-    for upper in (level + 1..4).rev() {
-        table = below_or_make(table, index(address, upper), supply)?;
-    }
-    Some(table)
-}
-
-fn below_or_make(table: Table, slot: usize, supply: &mut impl Supply) -> Option<Table> {
-    if let Some(below) = table.below(slot) {
-        return Some(below);
-    }
-    assert!(!table.get(slot).is_present(), "a large page is in the way");
-    let below = Frame::of(&supply.frame()?, 0);
-    below.zero();
-    table.set(slot, Entry::table(below, Flags::USER));
-    Some(Table(below))
 }

@@ -6,7 +6,7 @@
 
 use core::ptr::NonNull;
 
-use postern_arena::{Page, Region};
+use postern_arena::{Page, Region, Vacant};
 use postern_core::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply};
 use postern_core::mem::Frames;
 
@@ -14,10 +14,10 @@ use crate::apic::LocalApic;
 use crate::clock::Clock;
 use crate::frame::{self, Frame};
 use crate::ioapic::IoApic;
-use crate::kernel_tables::{DATA, KernelTables};
+use crate::kernel_tables::{CONSTANTS, DATA, KernelTables};
 use crate::layout::{
-    CAPABILITIES, CAPABILITIES_EACH, CAPABILITIES_TABLES, OBJECTS, OBJECTS_EACH, OBJECTS_KINDS,
-    PAGE, SLOT,
+    CAPABILITIES, CAPABILITIES_EACH, CAPABILITIES_TABLES, LARGE, OBJECTS, OBJECTS_EACH,
+    OBJECTS_KINDS, PAGE, SLOT,
 };
 use crate::serial::Log;
 use crate::space::Space;
@@ -54,6 +54,8 @@ pub struct Utcb {
 /// The x86_64 machine.
 pub struct X86 {
     tables: KernelTables,
+    /// Never written: what is read where an arena has no page.
+    zeros: Frame,
     clock: Clock,
     timer: Timer,
     apic: LocalApic,
@@ -66,17 +68,20 @@ pub struct X86 {
 }
 
 impl X86 {
-    /// The machine, from its parts.
+    /// The machine, from its parts. `zeros` is a frame that nobody else uses.
     #[must_use]
     pub fn new(
         tables: KernelTables,
+        zeros: Frame,
         clock: Clock,
         timer: Timer,
         apic: LocalApic,
         io_apic: IoApic,
     ) -> Self {
+        zeros.zero();
         Self {
             tables,
+            zeros,
             clock,
             timer,
             apic,
@@ -164,7 +169,8 @@ impl Machine for X86 {
             return None;
         }
         // SAFETY: areas do not overlap, and this one was free; only
-        // `kernel_page` makes pages in it.
+        // `kernel_page` makes pages in it, and `vacate_kernel_page` leaves
+        // zeros.
         NonNull::new(base as *mut u8).map(|base| unsafe { Region::new(base, bytes as usize) })
     }
 
@@ -188,6 +194,10 @@ impl Machine for X86 {
         assert!(areas.iter().any(|area| (*area..*area + SLOT).contains(&address)));
         assert!(address.is_multiple_of(PAGE));
         let page = Frame::of(&frame, 0);
+        if self.tables.translate(address).is_some_and(|it| it.physical == self.zeros.physical()) {
+            // An arena's page comes back.
+            let _zeros = self.tables.unmap_page(address);
+        }
         let mut table = || supply.frame().map(|frames| Frame::of(&frames, 0));
         if self.tables.map_page(address, page.physical(), DATA, &mut table).is_err() {
             return Err(frame);
@@ -199,9 +209,23 @@ impl Machine for X86 {
         Ok(unsafe { Page::new(address) })
     }
 
-    fn release_kernel_page(&mut self, page: Page) -> Frames {
+    fn release_kernel_page(&mut self, page: Page, supply: &mut impl Supply) -> Frames {
         let at = page.into_address().addr().get() as u64;
-        self.tables.unmap_page(at).expect("a page that exists is mapped")
+        let frame = self.tables.unmap_page(at).expect("a page that exists is mapped");
+        // Tables shrink from their end.
+        if let Some(table) = at.is_multiple_of(LARGE).then(|| self.tables.take_table(at)).flatten()
+        {
+            supply.give(table);
+        }
+        frame
+    }
+
+    fn vacate_kernel_page(&mut self, page: Vacant) -> Frames {
+        let at = page.address().addr().get() as u64;
+        let frame = self.tables.unmap_page(at).expect("a page that exists is mapped");
+        let zeros = self.tables.map_page(at, self.zeros.physical(), CONSTANTS, &mut || None);
+        zeros.expect("its page table is there");
+        frame
     }
 
     fn space(&mut self, supply: &mut impl Supply) -> Option<Space> {
@@ -227,8 +251,12 @@ impl Machine for X86 {
         space.map(at, (frames.first_page() + first) * PAGE, pages, access, supply)
     }
 
-    fn unmap(&mut self, space: &mut Space, at: u64, pages: u64) -> u64 {
-        space.unmap(at, pages)
+    fn unmap(&mut self, space: &mut Space, at: u64, pages: u64, supply: &mut impl Supply) -> u64 {
+        space.unmap(at, pages, supply)
+    }
+
+    fn protect(&mut self, space: &mut Space, at: u64, pages: u64, access: Access) -> u64 {
+        space.protect(at, pages, access)
     }
 
     #[inline]

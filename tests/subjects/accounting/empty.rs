@@ -131,8 +131,7 @@ fn accounting_g04_empty_the_factory_one_lives_in(ctx: &Ctx) -> Verdict {
     check_eq!(nothing, Err(received(ErrorNumber::Timeout)));
     ctx.task.delete(exit.slot())?;
     ctx.task.destroy(factory.slot())?;
-    // The page tables for `AT` stay in this task.
-    check!(ctx.charged()? <= before + 4 * PAGE);
+    check_eq!(ctx.charged()?, before);
     Ok(())
 }
 

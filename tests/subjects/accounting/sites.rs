@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use postern_tests::syscall::abi::PAGE;
 use postern_tests::syscall::{
-    Capability, ErrorCode, ErrorNumber, Factory, Memory, Rights, Slot, Task, Thread,
+    Capability, ErrorCode, ErrorNumber, Factory, Memory, Rights, Slot, Thread,
 };
 use postern_tests::{Ctx, Failure, Verdict, check, check_eq, op, tests};
 
@@ -124,9 +124,8 @@ fn fixed(ctx: &Ctx, slot: Slot) -> Result<u64, Failure> {
 }
 
 /// Does `attempt` with ever more bytes left in `factory`, until it succeeds:
-/// all before are `NoMem`, at once, and leave the charges alone, but for whole
-/// page tables, which stay with their task for the next attempt. The bytes that
-/// it was charged in all.
+/// all before are `NoMem`, at once, and leave the charges alone. The bytes that
+/// it was charged.
 fn until_enough(
     ctx: &Ctx,
     factory: Factory,
@@ -147,8 +146,7 @@ fn until_enough(
             Ok(()) => return Ok(factory.info()?.charged - first),
             Err(error) => check_eq!(error, FULL, "{what}: {left} bytes left"),
         }
-        check_eq!(kept % PAGE, 0, "{what}: {left} bytes left, refused and charged {kept}");
-        check!(kept <= left, "{what}: {left} bytes left, refused and charged {kept}");
+        check_eq!(kept, 0, "{what}: {left} bytes left, refused and charged");
         left += if left < 256 { 64 } else { PAGE / 4 };
     }
 }
@@ -197,34 +195,37 @@ fn accounting_g04_map_pays_for_record_and_tables(ctx: &Ctx) -> Verdict {
     let homes = ctx.sub_factory(256 * 1024)?;
     let memory = ctx.memory(3)?;
     let task_slot = ctx.slot()?;
-    // Near each other and far apart: records only, or tables of every level.
-    for (what, address) in [("far", AT), ("near", AT + 16 * PAGE), ("farther", 0x60_0000_0000)] {
-        let task = match homes.info()?.charged {
-            0 => homes.create_task(task_slot, 128)?,
-            _ => Task::new(task_slot),
-        };
+    let task = homes.create_task(task_slot, 128)?;
+    let empty = homes.info()?.charged;
+    // Far from everything and from each other: tables of every level. Near
+    // one that is there: a record only.
+    let places = [("far", AT), ("near", AT + 16 * PAGE), ("farther", 0x60_0000_0000)];
+    let mut costs = Vec::new();
+    for (what, address) in places {
         let cost = until_enough(ctx, homes, what, || task.map(memory, address, 0, PAGE, DATA))?;
         check!(cost > 0 && cost % PAGE > 0, "{what}: no record in {cost}");
         check_eq!(cost > PAGE, what != "near", "{what} costs {cost}");
-        check_eq!(task.unmap(address, PAGE)?, PAGE);
-        check_eq!(memory.info()?.mappings, 0, "{what}");
-        // The tables may stay; the record does not.
-        check_eq!(homes.info()?.charged % PAGE, homes_fixed(ctx, homes, task)?, "{what}");
+        costs.push(cost);
     }
+    // Tables go with the last page in them.
+    let record = costs[1];
+    for ((what, address), back) in places.into_iter().zip([record, costs[0], costs[2]]) {
+        let before = homes.info()?.charged;
+        check_eq!(task.unmap(address, PAGE)?, PAGE);
+        check_eq!(before - homes.info()?.charged, back, "{what} gives back");
+    }
+    check_eq!((memory.info()?.mappings, homes.info()?.charged), (0, empty));
+    // A range that many tables are needed for, unmapped as a whole.
+    for number in 0..8 {
+        task.map(memory, AT + (number << 30), 0, 3 * PAGE, Rights::R)?;
+        task.map(memory, AT + (number << 30) + (number << 21) + 4 * PAGE, 0, PAGE, DATA)?;
+    }
+    check!(homes.info()?.charged > empty + 20 * PAGE, "too few tables");
+    check_eq!(task.unmap(AT, 8 << 30)?, 32 * PAGE);
+    check_eq!(homes.info()?.charged, empty);
     ctx.task.destroy(task_slot)?;
     check_eq!(homes.info()?.charged, 0);
     Ok(())
-}
-
-/// What of the charges of a factory with one task is no whole page.
-fn homes_fixed(ctx: &Ctx, homes: Factory, task: Task) -> Result<u64, Failure> {
-    check_eq!(task.info()?.mapped, 0);
-    let slot = ctx.slot()?;
-    let before = homes.info()?.charged;
-    homes.create_task(slot, 128)?;
-    let fixed = (homes.info()?.charged - before) % PAGE;
-    ctx.task.destroy(slot)?;
-    Ok(fixed)
 }
 
 fn accounting_g04_large_map_fails_in_the_middle(ctx: &Ctx) -> Verdict {
@@ -250,9 +251,7 @@ fn accounting_g04_large_map_fails_in_the_middle(ctx: &Ctx) -> Verdict {
     } {
         check_eq!(error, FULL, "{left} bytes left");
         check_eq!((memory.info()?.mappings, task.info()?.mapped), (0, 0), "{left} bytes left");
-        // What tables were made stays for the next attempt, within the quota.
-        let now = homes.info()?.charged;
-        check!(now <= empty + left, "{now} charged with {left} left");
+        check_eq!(homes.info()?.charged, empty, "{left} bytes left: tables stay");
         refusals += 1;
         left += PAGE;
         check!(refusals < 30, "it never succeeds");

@@ -156,7 +156,6 @@ fn program(
 }
 
 fn churn_g01_hostile_operations_on_capabilities_and_memory(ctx: &Ctx) -> Verdict {
-    drop(ctx.peer()?);
     let before = ctx.charged()?;
     let (shared, pages, gate) = (ctx.empty_task()?, ctx.memory(16)?, ctx.unbound()?);
     let items = [

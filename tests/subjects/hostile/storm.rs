@@ -206,11 +206,7 @@ fn villain(ctx: &Ctx, factory: Factory, gates: &[Slot]) -> Result<Partner, Failu
 fn storm(ctx: &Ctx, body: postern_tests::Body) -> Verdict {
     const PEERS: usize = 3;
     log!("seed {SEED:#x}, {PEERS} peers, {CALLS} calls each");
-    let before = {
-        // The first peer may need page tables, which stay.
-        drop(ctx.peer()?);
-        ctx.charged()?
-    };
+    let before = ctx.charged()?;
     let mut factories = alloc::vec::Vec::new();
     let mut peers = alloc::vec::Vec::new();
     let gates = [ctx.unbound()?, ctx.unbound()?, ctx.unbound()?];

@@ -170,8 +170,6 @@ fn destroy_everywhere(ctx: &Ctx) -> Verdict {
 }
 
 fn scheduling_g08_destroy_in_every_state(ctx: &Ctx) -> Verdict {
-    // The first round may need page tables, which stay.
-    destroy_everywhere(ctx)?;
     let charged = ctx.charged()?;
     for round in 0..5 {
         destroy_everywhere(ctx)?;

@@ -3,13 +3,14 @@
 use postern_abi::op::factory;
 use postern_abi::rights::Kind;
 use postern_abi::{ErrorCode, ErrorNumber, PAGE, Rights, address};
-use postern_arena::{Arena, Ref, Table};
+use postern_arena::{Arena, Ref, Region, Table};
 
 use super::{Answer, Reaction, Request, Result, refuse};
 use crate::Kernel;
-use crate::account::{Charged, NO_FRAMES, cost, grow_table, make_room};
+use crate::account::{Charged, NO_FRAMES, QUOTA, cost, forgo_room, grow_table, make_room};
 use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::{Area, Machine};
+use crate::mem::Frames;
 use crate::mem::tree::Tree;
 use crate::object::{Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread};
 use crate::sched::WaitQueue;
@@ -24,12 +25,16 @@ const ROOT_TABLES: u64 = 2 * PAGE;
 /// All rights but the one that only gates have.
 pub(crate) const ALL: Rights = Rights::all().difference(Rights::SERVER);
 
-/// Creates an object of `$arena`: room, charge, insert.
+/// Creates an object of `$arena`: charge, room, insert.
 macro_rules! create {
     ($kernel:ident, $factory:expr, $kind:ident, $arena:ident, $type:ty, $extra:expr, |$header:ident| $value:expr) => {{
-        make_room(&mut $kernel.$arena, &mut $kernel.machine, &mut $kernel.frames)?;
         let bytes = cost(Arena::<$type>::OBJECT_BYTES) + $extra;
         $kernel.charge($factory, bytes)?;
+        let room = make_room(&mut $kernel.$arena, &mut $kernel.machine, &mut $kernel.frames);
+        if let Err(error) = room {
+            $kernel.refund($factory, bytes);
+            return Err(error);
+        }
         let $header = Header::new($factory, bytes);
         match $kernel.$arena.insert($value) {
             Ok(reference) => {
@@ -160,7 +165,6 @@ impl<M: Machine> Kernel<M> {
             return Err(refuse(ErrorNumber::Inval, 3));
         }
         let pages = slots.div_ceil(SLOTS_PER_PAGE);
-        make_room(&mut self.tasks, &mut self.machine, &mut self.frames)?;
         // The table's pages, and a page table of the kernel's for them.
         let fixed = cost(Arena::<Task<M>>::OBJECT_BYTES) + (pages + 1) * PAGE;
         // The root tables are charged as they are taken; a quota that has no
@@ -168,27 +172,19 @@ impl<M: Machine> Kernel<M> {
         self.charge(factory, fixed + ROOT_TABLES)?;
         self.refund(factory, ROOT_TABLES);
         let mut page_tables = 0;
-        let space = match self.factories.get_mut(factory) {
-            Some(factory) => self.machine.space(&mut Charged {
-                frames: &mut self.frames,
-                factory,
-                bytes: &mut page_tables,
-            }),
-            None => None,
-        };
-        let Some(space) = space else {
-            self.refund(factory, fixed + page_tables);
-            return Err(crate::account::QUOTA);
-        };
-        // The table's addresses depend on the task's index, which is known
-        // only now; an empty region stands in until then.
-        let index = self.tasks.next_index().ok_or(NO_FRAMES)?;
-        let region = match self.machine.region(Area::Capabilities(index)) {
-            Some(region) if index < SlotId::MAX_TASKS => region,
-            _ => {
-                self.discard_space(space);
+        let made =
+            self.new_space(factory, &mut page_tables).and_then(|space| match self.task_region() {
+                Ok(region) => Ok((space, region)),
+                Err(error) => {
+                    self.discard_space(space);
+                    Err(error)
+                }
+            });
+        let (space, region) = match made {
+            Ok(made) => made,
+            Err(error) => {
                 self.refund(factory, fixed + page_tables);
-                return Err(NO_FRAMES);
+                return Err(error);
             }
         };
         let task = Task {
@@ -208,6 +204,30 @@ impl<M: Machine> Kernel<M> {
         let reference = self.tasks.insert(task).map_err(|_| NO_FRAMES)?;
         self.enlist(Target::new(Kind::Task, reference));
         Ok(reference)
+    }
+
+    /// An empty address space, whose tables are charged to `factory` and counted
+    /// in `bytes`.
+    fn new_space(
+        &mut self,
+        factory: Ref<Factory>,
+        bytes: &mut u64,
+    ) -> core::result::Result<M::Space, ErrorCode> {
+        let factory = self.factories.get_mut(factory).ok_or(QUOTA)?;
+        let mut supply = Charged::new(&mut self.frames, factory, bytes);
+        self.machine.space(&mut supply).ok_or(supply.refusal)
+    }
+
+    /// Room for one more task, and the addresses of its capability table: they
+    /// depend on its index.
+    fn task_region(&mut self) -> core::result::Result<Region, ErrorCode> {
+        make_room(&mut self.tasks, &mut self.machine, &mut self.frames)?;
+        let index = self.tasks.next_index().filter(|index| *index < SlotId::MAX_TASKS);
+        let region = index.and_then(|index| self.machine.region(Area::Capabilities(index)));
+        if region.is_none() {
+            forgo_room(&mut self.tasks, &mut self.machine, &mut self.frames);
+        }
+        region.ok_or(NO_FRAMES)
     }
 
     /// Gives a new task's table more pages, up to `pages` in all; `true` when
@@ -240,7 +260,18 @@ impl<M: Machine> Kernel<M> {
         factory: Ref<Factory>,
         priority: u8,
     ) -> core::result::Result<Ref<Thread<M>>, ErrorCode> {
-        self.room_for_timeouts()?;
+        let made = self.room_for_timeouts().and_then(|()| self.new_thread(factory, priority));
+        if made.is_err() {
+            self.trim_timeouts();
+        }
+        made
+    }
+
+    fn new_thread(
+        &mut self,
+        factory: Ref<Factory>,
+        priority: u8,
+    ) -> core::result::Result<Ref<Thread<M>>, ErrorCode> {
         Ok(create!(self, factory, Thread, threads, Thread<M>, 16, |header| Thread::new(
             priority, header
         )))
@@ -297,25 +328,33 @@ impl<M: Machine> Kernel<M> {
         if bytes == 0 || !bytes.is_multiple_of(PAGE) || bytes > 1 << 48 {
             return Err(refuse(ErrorNumber::Inval, 3));
         }
-        make_room(&mut self.memories, &mut self.machine, &mut self.frames)?;
         let charge = cost(Arena::<Memory>::OBJECT_BYTES) + bytes;
         self.charge(factory, charge)?;
         let Some(frames) = self.frames.take(bytes / PAGE) else {
             self.refund(factory, charge);
             return Err(NO_FRAMES);
         };
-        let header = Header::new(factory, charge);
-        match self.memories.insert(Memory { header, frames, mappings: None, mapped: 0 }) {
-            Ok(reference) => {
-                self.enlist(Target::new(Kind::Memory, reference));
-                Ok(reference)
-            }
-            Err(memory) => {
-                self.frames.give(memory.frames);
-                self.refund(factory, charge);
-                Err(NO_FRAMES)
-            }
+        self.insert_memory(Header::new(factory, charge), frames).map_err(|frames| {
+            self.frames.give(frames);
+            self.refund(factory, charge);
+            NO_FRAMES
+        })
+    }
+
+    /// Makes a memory of frames that are charged already; gives them back when
+    /// the machine has no room for it.
+    fn insert_memory(
+        &mut self,
+        header: Header,
+        frames: Frames,
+    ) -> core::result::Result<Ref<Memory>, Frames> {
+        if make_room(&mut self.memories, &mut self.machine, &mut self.frames).is_err() {
+            return Err(frames);
         }
+        let memory = Memory { header, frames, mappings: None, mapped: 0 };
+        let made = self.memories.insert(memory).map_err(|memory| memory.frames)?;
+        self.enlist(Target::new(Kind::Memory, made));
+        Ok(made)
     }
 
     /// Makes the pages of a memory from `pages` on a memory of its own.
@@ -325,26 +364,22 @@ impl<M: Machine> Kernel<M> {
         pages: u64,
     ) -> core::result::Result<Target, ErrorCode> {
         let gone = refuse(ErrorNumber::NotExistent, 0);
-        make_room(&mut self.memories, &mut self.machine, &mut self.frames)?;
         let factory = self.memories.get(reference).ok_or(gone)?.header.factory;
         let fixed = cost(Arena::<Memory>::OBJECT_BYTES);
         self.charge(factory, fixed)?;
+        // Before anything is cut.
+        if make_room(&mut self.memories, &mut self.machine, &mut self.frames).is_err() {
+            self.refund(factory, fixed);
+            return Err(NO_FRAMES);
+        }
         let memory = self.memories.get_mut(reference).ok_or(gone)?;
         let frames = memory.frames.split(pages);
         // What was charged for the pages goes with them (the boot archive's
         // were never charged).
         let moved = frames.bytes().min(memory.header.charge.saturating_sub(fixed));
         memory.header.charge -= moved;
-        let header = Header::new(factory, fixed + moved);
-        match self.memories.insert(Memory { header, frames, mappings: None, mapped: 0 }) {
-            Ok(made) => {
-                let target = Target::new(Kind::Memory, made);
-                self.enlist(target);
-                Ok(target)
-            }
-            // There was room a moment ago.
-            Err(_) => Err(NO_FRAMES),
-        }
+        let made = self.insert_memory(Header::new(factory, fixed + moved), frames);
+        Ok(Target::new(Kind::Memory, made.map_err(|_frames| NO_FRAMES)?))
     }
 
     fn create_io_port(

@@ -130,19 +130,22 @@ impl<M: Machine> Kernel<M> {
         let mapped = match self.tasks.get_mut(task_ref) {
             Some(task) => match (self.factories.get_mut(task.header.factory), &mut task.space) {
                 (Some(factory), Some(space)) => {
-                    let frames = &mut self.frames;
-                    let bytes = &mut task.page_tables;
-                    let mut supply = Charged { frames, factory, bytes };
-                    self.machine.map_utcb(space, at, &page, &mut supply).is_ok()
+                    let mut supply = Charged::new(&mut self.frames, factory, &mut task.page_tables);
+                    let mapped = self.machine.map_utcb(space, at, &page, &mut supply);
+                    if mapped.is_err() {
+                        // Tables that were made on the way.
+                        self.machine.unmap(space, at, 1, &mut supply);
+                    }
+                    mapped.map_err(|_dry| supply.refusal)
                 }
-                _ => false,
+                _ => Err(QUOTA),
             },
-            None => false,
+            None => Err(QUOTA),
         };
-        if !mapped {
+        if let Err(error) = mapped {
             self.frames.give(self.machine.release_utcb(page));
             self.refund(owner, PAGE);
-            return Err(QUOTA);
+            return Err(error);
         }
         self.machine.write_word(&page, utcb::SELF, at);
         let first = self.tasks.get(task_ref).and_then(|task| task.threads);

@@ -7,7 +7,7 @@ use postern_arena::{Arena, Ref};
 
 use super::tree::{TreeLinks, TreeNodes};
 use crate::Kernel;
-use crate::account::{NO_FRAMES, make_room};
+use crate::account::{NO_FRAMES, make_room, take_out};
 use crate::cap::SlotId;
 use crate::cap::tree::Links;
 use crate::machine::Machine;
@@ -72,10 +72,13 @@ impl<M: Machine> Kernel<M> {
             return Err(ErrorCode::new(ErrorNumber::Exists, 1));
         }
         let gone = ErrorCode::new(ErrorNumber::NotExistent, 0);
-        make_room(&mut self.mappings, &mut self.machine, &mut self.frames)?;
         let factory = self.tasks.get(reference).ok_or(gone)?.header.factory;
         let of_memory = self.memories.get(memory_ref).ok_or(gone)?.mappings;
         self.charge(factory, MAPPING_COST)?;
+        if let Err(error) = make_room(&mut self.mappings, &mut self.machine, &mut self.frames) {
+            self.refund(factory, MAPPING_COST);
+            return Err(error);
+        }
         let mapping = Mapping {
             links: Links::default(),
             task: reference,
@@ -118,7 +121,8 @@ impl<M: Machine> Kernel<M> {
         if let Some(task) = self.tasks.get_mut(owner) {
             task.mappings.remove(&mut self.mappings, reference.index());
         }
-        let Some(gone) = self.mappings.remove(reference) else { return };
+        let gone = take_out(&mut self.mappings, &mut self.machine, &mut self.frames, reference);
+        let Some(gone) = gone else { return };
         let (next, previous) = gone.of_memory;
         if let Some(memory) = self.memories.get_mut(gone.memory) {
             memory.mapped -= 1;

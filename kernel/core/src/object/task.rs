@@ -16,7 +16,7 @@ pub struct Task<M: Machine> {
     pub space: Option<M::Space>,
     /// Capabilities and charge (its fixed cost; see `page_tables`).
     pub header: Header,
-    /// Bytes charged for page tables since it was made.
+    /// Bytes charged for its page tables.
     pub page_tables: u64,
     /// Used slots.
     pub slots_used: u32,

@@ -93,8 +93,7 @@ fn destroyed_memory_is_unmapped_and_its_quota_returns() {
     world.must(init::TASK, &[op::task::DELETE, 100, 1], &[]);
     world.kernel.check();
     let after = world.must(init::FACTORY, &[op::factory::INFO], &[])[1];
-    let tables = 3 * PAGE;
-    assert!(after <= before + tables, "{} bytes are left over", after - before);
+    assert_eq!(after, before);
 }
 
 #[test]
