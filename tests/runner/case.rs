@@ -9,6 +9,7 @@ use core::time::Duration;
 use postern_runtime::memory::{ENV_ADDRESS, HEAP_ADDRESS, IMAGE_ADDRESS, Mapping, STACK_TOP};
 use postern_runtime::syscall::abi::env::{self, Writer, name};
 use postern_runtime::syscall::abi::rights::Kind;
+use postern_runtime::syscall::abi::stretch::Cause;
 use postern_runtime::syscall::abi::{PAGE, tag};
 use postern_runtime::syscall::{
     Capability, Delivery, ErrorNumber, Factory, Gate, IoPort, ListedCapability, Memory, Message,
@@ -90,6 +91,20 @@ impl<'a> Runner<'a> {
             Outcome::Passed => Ok(listed),
             _ => Err(outcome),
         }
+    }
+
+    /// From now on the longest stretch without interrupts is looked for.
+    pub fn begin_stretch(&self) {
+        let _ = self.boot.scheduler.info_anew();
+    }
+
+    /// The longest since [`Runner::begin_stretch`], and its cause.
+    pub fn end_stretch(&self) -> (u64, Cause) {
+        let info = self.boot.scheduler.info();
+        let found = info.map_or((0, Cause::default()), |it| (it.longest_stretch, it.longest_cause));
+        let (length, cause) = found;
+        log!("longest stretch {length} instructions in {cause}");
+        found
     }
 
     /// Runs one test. The first that makes more objects of a kind than there

@@ -22,6 +22,7 @@ use alloc::vec::Vec;
 use postern_runtime::syscall::abi::harness::{
     CMDLINE, EXIT_FAILURE, EXIT_PORT, EXIT_SUCCESS, MARK,
 };
+use postern_runtime::syscall::abi::stretch::Cause;
 use postern_runtime::syscall::{Gate, PortWidth};
 use postern_runtime::{Boot, Error, log, log_raw, slots};
 
@@ -47,6 +48,9 @@ struct Counts {
     passed: u64,
     failed: u64,
     skipped: u64,
+    /// Longest stretch without interrupts in a test: instructions (time is
+    /// counted in them), the cause, and the test.
+    longest: (u64, Cause, String),
 }
 
 fn main(boot: Boot) -> i32 {
@@ -84,6 +88,8 @@ fn run(boot: &Boot) -> Result<bool, Error> {
     if selection.is_list() {
         return Ok(counts.failed == 0);
     }
+    let (length, cause, test) = &counts.longest;
+    log_raw!("{MARK}note longest stretch {length} instructions in {cause} ({test})\n");
     log_raw!("{MARK}end {} {} {}\n", counts.passed, counts.failed, counts.skipped);
     Ok(counts.failed == 0)
 }
@@ -108,7 +114,13 @@ fn run_subject(
             continue;
         }
         log_raw!("{MARK}start {}\n", test.name);
-        report(&test, &runner.run(subject, &test), counts);
+        runner.begin_stretch();
+        let outcome = runner.run(subject, &test);
+        let stretch = runner.end_stretch();
+        if stretch.0 > counts.longest.0 {
+            counts.longest = (stretch.0, stretch.1, test.name.clone());
+        }
+        report(&test, &outcome, counts);
     }
 }
 

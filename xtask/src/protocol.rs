@@ -22,6 +22,8 @@ pub enum Line<'a> {
     End([u64; 3]),
     /// A benchmark.
     Bench(Row),
+    /// To be shown, whatever the results are.
+    Note(&'a str),
 }
 
 /// What a benchmark measured.
@@ -61,6 +63,7 @@ impl<'a> Line<'a> {
             "skip" => Self::Skip(name, reason),
             "fail" => Self::Fail(name, reason),
             "end" => Self::End(numbers(rest)?),
+            "note" => Self::Note(rest),
             "bench" => {
                 let [min, median, p99, samples] = numbers(reason)?;
                 Self::Bench(Row { name: name.to_owned(), min, median, p99, samples })
@@ -119,6 +122,7 @@ mod tests {
         assert_eq!(read("@@ skip a no SVM here"), Some(Line::Skip("a", "no SVM here")));
         assert_eq!(read("@@ fail a 1 != 2"), Some(Line::Fail("a", "1 != 2")));
         assert_eq!(read("@@ fail a"), Some(Line::Fail("a", "")));
+        assert_eq!(read("@@ note two words"), Some(Line::Note("two words")));
         assert_eq!(read("@@ end 40 0 2"), Some(Line::End([40, 0, 2])));
         let row = Row { name: "null".into(), min: 1, median: 2, p99: 3, samples: 4 };
         assert_eq!(read("@@ bench null 1 2 3 4"), Some(Line::Bench(row)));

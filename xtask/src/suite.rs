@@ -96,6 +96,8 @@ pub enum Next {
 pub struct Suite {
     /// All results so far.
     pub counts: Counts,
+    /// What the runner wants to be shown at the end.
+    pub notes: Vec<String>,
     /// Results of this boot, to compare with what the runner counted.
     boot: Counts,
     seen: BTreeSet<String>,
@@ -122,6 +124,10 @@ impl Suite {
             Line::Skip(name, reason) => self.result(name, Verdict::Skipped(reason.to_owned())),
             Line::Fail(name, reason) => self.result(name, Verdict::Failed(reason.to_owned())),
             Line::End(counted) => self.end(counted),
+            Line::Note(text) => {
+                self.notes.push(text.to_owned());
+                Vec::new()
+            }
             Line::List(_) | Line::Bench(_) => Vec::new(),
         };
         (reports, true)

@@ -176,6 +176,7 @@ fn guest(options: &Options) -> Result<Counts> {
     if counts.total() == 0 && options.filter.is_none() {
         counts += or_failed(SUITE, Err(anyhow!("the suite is empty")));
     }
+    suite.notes.iter().for_each(|note| println!("{note}"));
     println!("tests in QEMU: {counts} ({} s, {boots} boots)", start.elapsed().as_secs());
     Ok(counts)
 }

@@ -25,7 +25,7 @@ pub const PROMPT: &str = "postern> ";
 
 /// Begins every line of the test protocol. Lines: `@@ list NAME`,
 /// `@@ start NAME`, `@@ ok NAME`, `@@ skip NAME REASON`, `@@ fail NAME REASON`,
-/// `@@ end PASSED FAILED SKIPPED`; benchmarks: `@@ bench NAME MIN MEDIAN P99 SAMPLES`.
+/// `@@ end PASSED FAILED SKIPPED`, `@@ note TEXT`; benchmarks: `@@ bench NAME MIN MEDIAN P99 SAMPLES`.
 pub const MARK: &str = "@@ ";
 
 /// Begins an address that xtask turns into a name: `[@PROGRAM+0xOFFSET]`,

@@ -17,6 +17,7 @@ pub mod harness;
 pub mod image;
 pub mod op;
 pub mod rights;
+pub mod stretch;
 pub mod tag;
 pub mod timeout;
 pub mod utcb;

@@ -221,7 +221,9 @@ pub mod scheduler {
     pub const SET_PRIORITY: u64 = 0x901;
     /// w0 nanoseconds since boot, w1 of them idle, w2 thread switches, w3 the
     /// longest stretch in the kernel without letting interrupts in, in
-    /// nanoseconds (measured in checked builds only, else 0). Needs R.
+    /// nanoseconds, w4 its [cause](crate::stretch::Cause) (measured in checked
+    /// builds only, else 0). With a w1 that is not 0 the search for the longest
+    /// begins anew, and W is needed, too. Needs R.
     pub const INFO: u64 = 0x902;
 }
 

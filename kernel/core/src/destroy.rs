@@ -56,6 +56,7 @@ impl<M: Machine> Kernel<M> {
     /// is taken apart, a revocation or emptying that nobody waits for goes on.
     pub(crate) fn drain(&mut self) {
         let Some(target) = self.work_list else { return };
+        self.stretch_is(|cause| cause.with_step(target.kind));
         let Some(header) = self.header(target) else { return };
         let (dying, revoking) = (header.dying, header.revoking);
         let emptying = target.kind == Kind::Factory

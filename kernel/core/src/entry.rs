@@ -3,6 +3,7 @@
 
 use postern_abi::code::{Code, IpcFlags};
 use postern_abi::op::reason;
+use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
 use postern_abi::{ABI_VERSION, ErrorCode, ErrorNumber, address};
@@ -18,7 +19,7 @@ impl<M: Machine> Kernel<M> {
     /// A system call of the current thread: `rax` and the arguments `rdi rsi
     /// rdx r10 r8 r9`. `rip` and `rsp` are in its [`UserState`] already.
     pub fn syscall(&mut self, rax: u64, args: [u64; 6]) {
-        self.stretch_begins();
+        self.stretch_begins(Cause::new(Entry::SystemCall, rax as u32 & 0xff));
         let Some(thread) = self.current else { return };
         let Some(caller) = self.threads.get_mut(thread) else { return };
         caller.user.form = Form::Outputs;

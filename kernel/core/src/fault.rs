@@ -7,6 +7,7 @@
 
 use postern_abi::op::{fault as answer, reason};
 use postern_abi::rights::Kind;
+use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
 use postern_arena::Ref;
@@ -26,7 +27,7 @@ impl<M: Machine> Kernel<M> {
     /// An exception in user code of the current thread; its registers are in
     /// its [`crate::machine::UserState`] already.
     pub fn fault(&mut self, fault: Fault) {
-        self.stretch_begins();
+        self.stretch_begins(Cause::new(Entry::Fault, fault.vector.into()));
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.user.form = Form::Full;
@@ -98,6 +99,7 @@ impl<M: Machine> Kernel<M> {
     fn end_faulted(&mut self, thread: Ref<Thread<M>>, fault: Fault) {
         let Some(faulted) = self.threads.get(thread) else { return };
         let rip = faulted.user.registers.rip;
+        self.stretch_is(Cause::with_report);
         self.report_fault(thread, fault);
         let why = reason::EXCEPTION + u64::from(fault.vector);
         self.end_thread(thread, State::Faulted, [why, detail(fault), rip, fault.error]);

@@ -16,6 +16,7 @@ pub(crate) use thread::utcb_address;
 
 use postern_abi::code::Delivery;
 use postern_abi::rights::Kind;
+use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::Tag;
 use postern_abi::{ErrorCode, ErrorNumber, Rights, utcb};
 use postern_arena::Ref;
@@ -112,6 +113,7 @@ impl<M: Machine> Kernel<M> {
             return Err(refuse(ErrorNumber::Inval, 1));
         }
         let operation = request.words[0];
+        self.stretch_is(|_call| Cause::new(Entry::Operation, operation as u32));
         let thread = request.thread;
         let reaction = match request.target.kind {
             Kind::Factory => self.invoke_factory(&request, operation),

@@ -1,5 +1,6 @@
 //! Who runs: ready, blocked, next; time slices and deadlines.
 
+use postern_abi::stretch::{Cause, Entry};
 use postern_abi::{ErrorCode, ErrorNumber};
 use postern_arena::{Arena, Ref};
 
@@ -32,8 +33,11 @@ pub(crate) struct Clock {
     pub(crate) switches: u64,
     /// When the kernel was entered, in checked builds.
     entered: Option<u64>,
-    /// Longest stretch without letting interrupts in, in checked builds.
-    pub(crate) longest: u64,
+    /// By what, and what was done since then, in checked builds.
+    cause: Cause,
+    /// Longest stretch without letting interrupts in and its cause, in checked
+    /// builds.
+    pub(crate) longest: (u64, Cause),
 }
 
 impl<M: Machine> Threads for Arena<Thread<M>> {
@@ -187,9 +191,18 @@ impl<M: Machine> Kernel<M> {
 
     /// The kernel was entered, or has let interrupts in.
     #[inline(always)]
-    pub(crate) fn stretch_begins(&mut self) {
+    pub(crate) fn stretch_begins(&mut self, cause: Cause) {
         if cfg!(debug_assertions) {
             self.clock.entered = Some(self.machine.now());
+            self.clock.cause = cause;
+        }
+    }
+
+    /// What the stretch turns out to be for.
+    #[inline(always)]
+    pub(crate) fn stretch_is(&mut self, cause: impl FnOnce(Cause) -> Cause) {
+        if cfg!(debug_assertions) {
+            self.clock.cause = cause(self.clock.cause);
         }
     }
 
@@ -200,14 +213,16 @@ impl<M: Machine> Kernel<M> {
             // The next entry says when the next one begins.
             if let Some(entered) = self.clock.entered.take() {
                 let stretch = self.machine.now().saturating_sub(entered);
-                self.clock.longest = self.clock.longest.max(stretch);
+                if stretch > self.clock.longest.0 {
+                    self.clock.longest = (stretch, self.clock.cause);
+                }
             }
         }
     }
 
     /// The timer interrupt: wakes whose deadline has passed, ends the slice.
     pub fn timer(&mut self) {
-        self.stretch_begins();
+        self.stretch_begins(Cause::new(Entry::Timer, 0));
         self.clock.armed = None;
         let now = self.machine.now();
         // The rest has its turn at once: the timer is armed for a time that has

@@ -7,6 +7,7 @@
 //! that is half made, changed or undone stays so until its task or memory goes.
 
 use postern_abi::rights::Kind;
+use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::Tag;
 use postern_abi::{ErrorCode, ErrorNumber, PAGE, Rights};
 use postern_arena::Ref;
@@ -106,6 +107,22 @@ pub enum Work<M: Machine> {
     Empty(Ref<Factory>),
 }
 
+impl<M: Machine> Work<M> {
+    /// The detail of [`Entry::Work`].
+    const fn number(&self) -> u32 {
+        match self {
+            Self::Zero { .. } => 1,
+            Self::Table { .. } => 2,
+            Self::Map { .. } => 3,
+            Self::Protect(_) => 4,
+            Self::Unmap { .. } => 5,
+            Self::Destroy(_) => 6,
+            Self::Revoke { .. } => 7,
+            Self::Empty(_) => 8,
+        }
+    }
+}
+
 impl<M: Machine> Clone for Work<M> {
     fn clone(&self) -> Self {
         *self
@@ -125,13 +142,14 @@ impl<M: Machine> Kernel<M> {
     /// One bounded step of the current thread's long operation, or of a
     /// destruction that nobody waits for.
     pub fn work(&mut self) {
-        self.stretch_begins();
+        self.stretch_begins(Cause::new(Entry::Idle, 0));
         let current = self.current;
         let work = current.and_then(|thread| self.threads.get(thread)?.work);
         let (Some(thread), Some(work)) = (current, work) else {
             self.drain();
             return;
         };
+        self.stretch_is(|_step| Cause::new(Entry::Work, work.number()));
         let result = match work {
             Work::Zero { memory, done, slot } => self.zero_step(thread, memory, done, slot),
             Work::Table { task, pages, slot } => {

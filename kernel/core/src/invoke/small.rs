@@ -2,6 +2,7 @@
 
 use postern_abi::op::{io_port, irq, log, memory, notification, scheduler};
 use postern_abi::rights::Kind;
+use postern_abi::stretch::{Cause, Entry};
 use postern_abi::{ErrorNumber, PAGE, Rights};
 use postern_arena::Ref;
 
@@ -142,7 +143,7 @@ impl<M: Machine> Kernel<M> {
     /// A device interrupt on `line`. A level-triggered line is masked by the
     /// machine until it is acknowledged.
     pub fn interrupt(&mut self, line: u32) {
-        self.stretch_begins();
+        self.stretch_begins(Cause::new(Entry::Interrupt, line));
         let Some(irq) = self.irqs.get_mut(line as usize) else { return };
         irq.pending = true;
         match irq.bound {
@@ -232,10 +233,19 @@ impl<M: Machine> Kernel<M> {
             }
             scheduler::INFO => {
                 self.need(request, Rights::R)?;
+                let anew = request.tag.words() > 1 && self.word(request, 1)? != 0;
+                if anew {
+                    self.need(request, Rights::W)?;
+                }
                 let now = self.machine.now();
                 self.account(now);
-                let words = [now, self.clock.idle, self.clock.switches, self.clock.longest];
-                Ok(Answer::many(4, words).into())
+                let (longest, cause) = self.clock.longest;
+                if anew {
+                    self.clock.longest = Default::default();
+                }
+                self.put(request, 4, cause.bits());
+                let words = [now, self.clock.idle, self.clock.switches, longest];
+                Ok(Answer::many(5, words).into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }

@@ -1,10 +1,11 @@
 //! Scheduler: the right to set priorities.
 
 use abi::op::scheduler::{INFO, SET_PRIORITY};
+use abi::stretch::Cause;
 use postern_abi as abi;
 
 use crate::slot::handle;
-use crate::{Item, Result, Thread, operate};
+use crate::{Item, Result, Thread, operate, utcb};
 
 handle! {
     /// The right to set priorities, up to a maximum of its own.
@@ -23,6 +24,8 @@ pub struct SchedulerInfo {
     /// Longest stretch in the kernel without letting interrupts in, in
     /// nanoseconds; measured in checked builds only, else 0.
     pub longest_stretch: u64,
+    /// What that was for.
+    pub longest_cause: Cause,
 }
 
 impl Scheduler {
@@ -39,7 +42,21 @@ impl Scheduler {
     /// # Errors
     /// `Perm` without R.
     pub fn info(self) -> Result<SchedulerInfo> {
-        let [now, idle, switches, longest_stretch] = operate(self.0, &[INFO], &[])?.words;
-        Ok(SchedulerInfo { now, idle, switches, longest_stretch })
+        self.ask(&[INFO])
+    }
+
+    /// The same, and from now on the longest stretch is looked for anew. Needs R
+    /// and W.
+    ///
+    /// # Errors
+    /// `Perm` without the rights.
+    pub fn info_anew(self) -> Result<SchedulerInfo> {
+        self.ask(&[INFO, 1])
+    }
+
+    fn ask(self, words: &[u64]) -> Result<SchedulerInfo> {
+        let [now, idle, switches, longest_stretch] = operate(self.0, words, &[])?.words;
+        let longest_cause = Cause::from_bits(utcb::read(4));
+        Ok(SchedulerInfo { now, idle, switches, longest_stretch, longest_cause })
     }
 }
