@@ -32,10 +32,16 @@ const HEAP: u64 = 128 * 1024;
 const LIST_SECONDS: u64 = 20;
 /// How long the kernel may take to give back what a test used.
 const CLEANING: Duration = Duration::from_secs(5);
-/// Ports of the real-time clock, a device that tests may play with.
-const CLOCK_PORTS: (u64, u64) = (0x70, 2);
-/// Its interrupt line.
-const CLOCK_LINE: u32 = 8;
+/// Devices that tests may play with: the name of their ports, the first one and
+/// how many; the name of their interrupt, and its line.
+const DEVICES: [(&str, u64, u64, &str, u32); 3] = [
+    // The real-time clock, by edges.
+    ("ports", 0x70, 2, "irq", 8),
+    // The second serial port, as a test likes.
+    ("uart", 0x2f8, 8, "uart-irq", 3),
+    // Power management of the ICH9, where QEMU's firmware puts it, by level.
+    ("power", 0x600, 16, "power-irq", 9),
+];
 /// Read, write and special: what a test may do with its own task.
 const OWN: Rights = Rights::R.union(Rights::W).union(Rights::S);
 /// How data is mapped.
@@ -48,7 +54,7 @@ pub struct Runner<'a> {
     report: Gate,
     /// How its first thread ended.
     exit: Gate,
-    ports: IoPort,
+    ports: Vec<IoPort>,
 }
 
 /// A subject in a task.
@@ -66,12 +72,14 @@ impl<'a> Runner<'a> {
         boot.scheduler
             .set_priority(boot.thread, crate::PRIORITY)
             .explain("setting the priority", "scheduler")?;
-        let (first, count) = CLOCK_PORTS;
-        let ports = slots::fill("creating ports", "factory", |slot| {
-            let item = [boot.io_ports.item(Rights::all())];
-            boot.factory.create(Kind::IoPort as u64, slot, &[first, count], &item)?;
-            Ok(IoPort::new(slot))
-        })?;
+        let mut ports = Vec::new();
+        for (_, first, count, ..) in DEVICES {
+            ports.push(slots::fill("creating ports", "factory", |slot| {
+                let item = [boot.io_ports.item(Rights::all())];
+                boot.factory.create(Kind::IoPort as u64, slot, &[first, count], &item)?;
+                Ok(IoPort::new(slot))
+            })?);
+        }
         Ok(Self { boot, report: gate(boot)?, exit: gate(boot)?, ports })
     }
 
@@ -211,11 +219,13 @@ impl<'a> Runner<'a> {
         let mut given = vec![
             (String::from(name::LOG), boot.log.item(all), Kind::Log),
             (String::from("scheduler"), boot.scheduler.item(all), Kind::Scheduler),
-            (String::from("ports"), self.ports.item(all), Kind::IoPort),
             (String::from("report"), self.report.item(Rights::W | Rights::GRANT), Kind::Gate),
         ];
-        if let Some(irq) = boot.irq(CLOCK_LINE) {
-            given.push((String::from("irq"), irq.item(all), Kind::Irq));
+        for ((ports_name, _, _, irq_name, line), ports) in DEVICES.iter().zip(&self.ports) {
+            given.push((String::from(*ports_name), ports.item(all), Kind::IoPort));
+            if let Some(irq) = boot.irq(*line) {
+                given.push((String::from(*irq_name), irq.item(all), Kind::Irq));
+            }
         }
         for (index, part) in subject.parts().iter().enumerate() {
             let memory = match &part.contents {

@@ -35,6 +35,14 @@ pub struct Ctx {
     pub ports: IoPort,
     /// The interrupt of the real-time clock.
     pub irq: Irq,
+    /// The ports of the second serial port, 0x2f8 to 0x2ff.
+    pub uart: IoPort,
+    /// Its interrupt.
+    pub uart_irq: Irq,
+    /// The ports of power management, 0x600 to 0x60f.
+    pub power: IoPort,
+    /// Its interrupt.
+    pub power_irq: Irq,
     /// The page of the board.
     pub board: Memory,
 }
@@ -54,6 +62,10 @@ impl Ctx {
             scheduler: env.capability("scheduler")?,
             ports: env.capability("ports")?,
             irq: env.capability("irq")?,
+            uart: env.capability("uart")?,
+            uart_irq: env.capability("uart-irq")?,
+            power: env.capability("power")?,
+            power_irq: env.capability("power-irq")?,
             board,
         })
     }

@@ -44,6 +44,8 @@ impl Machine {
         // q35: its disk is fast; the BIOS reads the default one at a crawl.
         qemu.args(["-M", "q35", "-cpu", "max", "-m", &self.memory, "-nic", "none"]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]);
+        // A second port that leads nowhere: a device for tests to play with.
+        qemu.args(["-serial", "null"]);
         qemu.arg("-device").arg(format!("isa-debug-exit,iobase={EXIT_PORT:#x},iosize=0x04"));
         if self.firmware == Firmware::Uefi {
             let (code, variables) = setup::firmware().context("the UEFI firmware is missing")?;

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod clock;
 pub mod code;
 pub mod env;
 pub mod error;

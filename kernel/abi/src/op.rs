@@ -181,7 +181,7 @@ pub mod memory {
 
 /// Operations of a notification.
 pub mod notification {
-    /// Set the bits w1 and wake the bound thread if it waits. Needs W.
+    /// Set the bits w1 and wake a thread that waits for them. Needs W.
     pub const SIGNAL: u64 = 0x601;
     /// Bind to item 0, a thread (S needed there); without an item unbind.
     /// A thread has one bound notification. Needs S.
@@ -199,6 +199,23 @@ pub mod irq {
     pub const ACK: u64 = 0x702;
     /// w1 = 0 unmasks, anything else masks. Needs W.
     pub const MASK: u64 = 0x703;
+    /// w1 = 1 by level, 0 by edge; w2 = 1 active low, 0 active high. Not while
+    /// something is bound. Needs S.
+    pub const CONFIGURE: u64 = 0x704;
+    /// w0 flags ([`LEVEL`] and so on), w1 interrupts since boot, w2 the number
+    /// of the line. Needs R.
+    pub const INFO: u64 = 0x705;
+
+    /// In INFO: it is triggered by level, not by edge.
+    pub const LEVEL: u64 = 1;
+    /// In INFO: it is active low.
+    pub const LOW: u64 = 2;
+    /// In INFO: a notification is bound.
+    pub const BOUND: u64 = 4;
+    /// In INFO: MASK has masked it.
+    pub const MASKED: u64 = 8;
+    /// In INFO: an interrupt was signalled and is not acknowledged yet.
+    pub const PENDING: u64 = 16;
 }
 
 /// Operations of a range of I/O ports.
@@ -222,9 +239,20 @@ pub mod scheduler {
     /// w0 nanoseconds since boot, w1 of them idle, w2 thread switches, w3 the
     /// longest stretch in the kernel without letting interrupts in, in
     /// nanoseconds, w4 its [cause](crate::stretch::Cause) (measured in checked
-    /// builds only, else 0). With a w1 that is not 0 the search for the longest
+    /// builds only, else 0), w5 timer interrupts, w6 times that the CPU began to
+    /// wait for an interrupt. With a w1 that is not 0 the search for the longest
     /// begins anew, and W is needed, too. Needs R.
     pub const INFO: u64 = 0x902;
+    /// Set the time slice of item 0, a thread (W needed there), to w1
+    /// nanoseconds, [`SLICE_MIN`] to [`SLICE_MAX`]. Needs W.
+    pub const SET_SLICE: u64 = 0x903;
+
+    /// Nanoseconds of a new thread's time slice.
+    pub const SLICE: u64 = 10_000_000;
+    /// Shortest time slice: a hundred times what a switch costs.
+    pub const SLICE_MIN: u64 = 100_000;
+    /// Longest time slice.
+    pub const SLICE_MAX: u64 = 1_000_000_000;
 }
 
 /// Operations of the log.
@@ -333,12 +361,15 @@ pub const fn name(operation: u64) -> &'static str {
         irq::BIND => "irq: bind",
         irq::ACK => "irq: ack",
         irq::MASK => "irq: mask",
+        irq::CONFIGURE => "irq: configure",
+        irq::INFO => "irq: info",
         io_port::IN => "io port: in",
         io_port::OUT => "io port: out",
         io_port::OUT_BYTES => "io port: out bytes",
         io_port::INFO => "io port: info",
         scheduler::SET_PRIORITY => "scheduler: set priority",
         scheduler::INFO => "scheduler: info",
+        scheduler::SET_SLICE => "scheduler: set slice",
         log::WRITE => "log: write",
         _ => "unknown operation",
     }

@@ -41,6 +41,12 @@ pub const SEND_DEADLINE: usize = 98;
 /// Absolute receive deadline in nanoseconds since boot.
 pub const RECEIVE_DEADLINE: usize = 99;
 
+/// The time stamp counter at boot, written by the kernel at bind; see
+/// [`crate::clock::Clock`].
+pub const CLOCK_START: usize = 100;
+/// Nanoseconds of one tick of it, as a fixed-point number, written at bind.
+pub const CLOCK_FACTOR: usize = 101;
+
 /// Why the last system call was refused, if the thread asked for it
 /// ([`crate::Code::Diagnose`]): the record of five words below. The kernel
 /// writes it with each refusal; a thread that wants to know whether one is new

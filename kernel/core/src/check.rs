@@ -131,6 +131,25 @@ impl Kernel<Sim> {
                 at = queue.after(&mut self.threads, index);
             }
         }
+        for reference in self.notifications.refs().collect::<Vec<_>>() {
+            let found = self.notifications.get(reference).expect("live");
+            let (queue, bits, bound) = (found.waiting, found.bits, found.bound);
+            assert!(bits == 0 || queue.is_empty(), "signals, and somebody waits for them");
+            if let Some(bound) = bound.and_then(|bound| self.threads.get(bound)) {
+                assert_eq!(bound.notification, Some(reference), "a one-sided binding");
+                let waits = bound.state == State::Receiving
+                    && matches!(bound.source, crate::object::thread::Source::Open);
+                assert!(bits == 0 || !waits, "signals, and the bound thread waits for them");
+            }
+            let mut at = queue.first();
+            while let Some(index) = at {
+                let thread = self.threads.nth(index).expect("a queued thread exists");
+                assert_eq!(thread.state, State::Receiving);
+                assert!(matches!(thread.queue, Queue::Notification(it) if it == reference));
+                *queued.entry(index).or_default() += 1;
+                at = queue.after(&mut self.threads, index);
+            }
+        }
         for receiver in &refs {
             let queue = self.threads.get(*receiver).expect("live").senders;
             let mut at = queue.first();
@@ -154,7 +173,11 @@ impl Kernel<Sim> {
                 }
                 State::Sending => assert_eq!(in_queue, 1, "a forgotten sender"),
                 State::Receiving => {
-                    assert!(matches!(thread.queue, Queue::None));
+                    if matches!(thread.source, crate::object::thread::Source::Notification(_)) {
+                        assert_eq!(in_queue, 1, "a forgotten waiter");
+                    } else {
+                        assert!(matches!(thread.queue, Queue::None));
+                    }
                     if matches!(thread.source, crate::object::thread::Source::Open) {
                         assert!(thread.senders.is_empty(), "a receiver that overlooks a sender");
                     }

@@ -11,7 +11,7 @@ use crate::cap::{Slot, SlotId, Target};
 use crate::ipc::AbortReason;
 use crate::machine::Machine;
 use crate::object::thread::State;
-use crate::object::{Gate, Memory, Task, Thread};
+use crate::object::{Gate, Memory, Notification, Task, Thread};
 
 /// Slots or records that one step of a destruction deals with.
 const STEP: usize = 16;
@@ -104,6 +104,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Task => self.drain_task(target.reference()),
             Kind::Gate => self.drain_gate(target.reference()),
             Kind::Thread => self.drain_thread(target.reference()),
+            Kind::Notification => self.drain_notification(target.reference()),
             _ => true,
         }
     }
@@ -125,7 +126,6 @@ impl<M: Machine> Kernel<M> {
             }
             Kind::Task => self.remove_task(target.reference()),
             Kind::Notification => {
-                self.release_listener(target.reference());
                 let Some(gone) = take!(self, notifications, target.reference()) else { return };
                 if let Some(thread) = gone.bound.and_then(|thread| self.threads.get_mut(thread)) {
                     thread.notification = None;
@@ -150,6 +150,16 @@ impl<M: Machine> Kernel<M> {
             let first = self.gates.get(reference).and_then(|gate| gate.waiting.first());
             let Some(thread) = first.and_then(|first| self.threads.at(first)) else { return true };
             self.interrupt_ipc(thread, ErrorCode::send(ErrorNumber::NotExistent));
+        }
+        false
+    }
+
+    /// Some of those who wait for a dying notification alone learn of it.
+    fn drain_notification(&mut self, reference: Ref<Notification<M>>) -> bool {
+        for _ in 0..STEP {
+            let first = self.notifications.get(reference).and_then(|it| it.waiting.first());
+            let Some(thread) = first.and_then(|first| self.threads.at(first)) else { return true };
+            self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::NotExistent));
         }
         false
     }

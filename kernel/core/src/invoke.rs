@@ -8,6 +8,7 @@
 pub(crate) mod factory;
 mod gate;
 mod registers;
+mod signals;
 mod small;
 mod task;
 mod thread;

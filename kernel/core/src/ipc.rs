@@ -9,6 +9,7 @@ mod answer;
 mod deliver;
 mod receive;
 mod send;
+mod signals;
 
 pub(crate) use answer::AbortReason;
 pub(crate) use send::{Done, Outcome, Outgoing};

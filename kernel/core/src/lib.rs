@@ -122,7 +122,7 @@ impl<M: Machine> Kernel<M> {
             mappings: arena!(),
             notifications: arena!(),
             ports: arena!(),
-            irqs: [const { Irq { bound: None, pending: false } }; LINES],
+            irqs: [const { Irq::UNBOUND }; LINES],
             ready: ReadyQueue::default(),
             timeouts: Timeouts::new(Table::new(region(&mut machine))),
             current: None,

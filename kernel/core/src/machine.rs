@@ -7,6 +7,7 @@
 
 use core::fmt;
 
+use postern_abi::clock::Clock;
 use postern_arena::{Page, Region, Vacant};
 
 use crate::mem::Frames;
@@ -138,6 +139,15 @@ pub struct Fault {
     pub address: u64,
 }
 
+/// How a line interrupts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Trigger {
+    /// By level, not by edge.
+    pub level: bool,
+    /// Active low.
+    pub low: bool,
+}
+
 /// What the CPU must do next; the answer of [`crate::Kernel::decide`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -158,8 +168,11 @@ pub trait Machine: Sized {
 
     /// Nanoseconds since boot; never goes backwards.
     fn now(&mut self) -> u64;
+    /// How programs read the same clock.
+    fn clock(&self) -> Clock;
     /// Asks for one timer interrupt at `deadline` (nanoseconds since boot, in
-    /// the past means at once), or for none. Replaces the earlier request.
+    /// the past means at once), or for none. Replaces the earlier request. It may come
+    /// early.
     fn arm(&mut self, deadline: Option<u64>);
 
     /// Sets aside the addresses of an area. Called once for each area between
@@ -261,8 +274,13 @@ pub trait Machine: Sized {
 
     /// Number of interrupt lines.
     fn lines(&self) -> u32;
-    /// Masks or unmasks an interrupt line.
+    /// Masks or unmasks an interrupt line. The machine itself masks a
+    /// level-triggered one before it reports an interrupt of it.
     fn mask(&mut self, line: u32, masked: bool);
+    /// How a line interrupts; by edge, if there is no such line.
+    fn trigger(&self, line: u32) -> Trigger;
+    /// Changes how a line, which is masked, interrupts.
+    fn set_trigger(&mut self, line: u32, trigger: Trigger);
 
     /// Reads an I/O port, `width` 1, 2 or 4 bytes.
     fn port_in(&mut self, port: u16, width: u8) -> u32;

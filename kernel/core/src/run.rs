@@ -12,8 +12,6 @@ use crate::sched::{QueueLinks, Threads, TimeoutEntry};
 
 /// Deadlines that one timer interrupt deals with.
 const EXPIRED: usize = 64;
-/// Nanoseconds of a time slice.
-const SLICE: u64 = 10_000_000;
 
 /// What the scheduler knows of time.
 #[derive(Debug, Default)]
@@ -31,6 +29,10 @@ pub(crate) struct Clock {
     pub(crate) idle: u64,
     /// Times that the scheduler chose a thread.
     pub(crate) switches: u64,
+    /// Timer interrupts.
+    pub(crate) timers: u64,
+    /// Times that the CPU was told to wait for an interrupt.
+    pub(crate) halts: u64,
     /// When the kernel was entered, in checked builds.
     entered: Option<u64>,
     /// By what, and what was done since then, in checked builds.
@@ -103,6 +105,11 @@ impl<M: Machine> Kernel<M> {
                     gate.waiting.remove(&mut self.threads, thread.index());
                 }
             }
+            Queue::Notification(notification) => {
+                if let Some(notification) = self.notifications.get_mut(notification) {
+                    notification.waiting.remove(&mut self.threads, thread.index());
+                }
+            }
             Queue::Thread(receiver) => {
                 // The queue's head lies in the arena that its links lie in.
                 let Some(mut senders) = self.threads.get(receiver).map(|t| t.senders) else {
@@ -127,6 +134,11 @@ impl<M: Machine> Kernel<M> {
             Queue::Gate(gate) => {
                 if let Some(gate) = self.gates.get_mut(gate) {
                     gate.waiting.push(&mut self.threads, thread.index(), priority);
+                }
+            }
+            Queue::Notification(notification) => {
+                if let Some(notification) = self.notifications.get_mut(notification) {
+                    notification.waiting.push(&mut self.threads, thread.index(), priority);
                 }
             }
             Queue::Thread(receiver) => {
@@ -220,9 +232,11 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// The timer interrupt: wakes whose deadline has passed, ends the slice.
+    /// The timer interrupt: wakes whose deadline has passed, ends the slice. It
+    /// may come early, for nothing, or for what is no longer wanted.
     pub fn timer(&mut self) {
         self.stretch_begins(Cause::new(Entry::Timer, 0));
+        self.clock.timers += 1;
         self.clock.armed = None;
         let now = self.machine.now();
         // The rest has its turn at once: the timer is armed for a time that has
@@ -298,7 +312,11 @@ impl<M: Machine> Kernel<M> {
             self.schedule();
         }
         let Some(current) = self.current.and_then(|current| self.threads.get(current)) else {
-            return if self.work_list.is_some() { Next::Work } else { Next::Idle };
+            if self.work_list.is_some() {
+                return Next::Work;
+            }
+            self.clock.halts += 1;
+            return Next::Idle;
         };
         if current.work.is_some() {
             return Next::Work;
@@ -341,7 +359,7 @@ impl<M: Machine> Kernel<M> {
             self.clock.switches += 1;
         }
         let current = self.current.and_then(|thread| self.threads.get_mut(thread));
-        let slice = current.and_then(|thread| thread.slice_left.take()).unwrap_or(SLICE);
+        let slice = current.map_or(0, |thread| thread.slice_left.take().unwrap_or(thread.slice));
         let rival = self
             .current
             .and_then(|thread| self.threads.get(thread))

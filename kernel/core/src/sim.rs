@@ -12,10 +12,11 @@ use std::vec::Vec;
 use core::cell::RefCell;
 
 use postern_abi::PAGE;
+use postern_abi::clock::Clock;
 use postern_arena::host::Space as HostSpace;
 use postern_arena::{Page, Region, Vacant};
 
-use crate::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply};
+use crate::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply, Trigger};
 use crate::mem::Frames;
 
 /// Pages that a page table covers in the simulation.
@@ -60,6 +61,8 @@ pub struct Sim {
     pub log: String,
     /// Masked interrupt lines.
     pub masked: u64,
+    /// How lines interrupt.
+    pub triggers: [Trigger; crate::LINES],
     /// Page frames that the core has handed over and not got back.
     pub held: u64,
     areas: HashMap<Area, HostSpace>,
@@ -82,6 +85,10 @@ impl Machine for Sim {
 
     fn now(&mut self) -> u64 {
         self.now
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { start: 0, factor: 1 << 32 }
     }
 
     fn arm(&mut self, deadline: Option<u64>) {
@@ -250,6 +257,14 @@ impl Machine for Sim {
 
     fn mask(&mut self, line: u32, masked: bool) {
         self.masked = self.masked & !(1 << line) | u64::from(masked) << line;
+    }
+
+    fn trigger(&self, line: u32) -> Trigger {
+        self.triggers[line as usize]
+    }
+
+    fn set_trigger(&mut self, line: u32, trigger: Trigger) {
+        self.triggers[line as usize] = trigger;
     }
 
     fn port_in(&mut self, port: u16, _width: u8) -> u32 {

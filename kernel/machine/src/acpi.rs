@@ -5,14 +5,7 @@
 //! are checked, every byte is read through a function that can say no, and
 //! without usable tables there are defaults that fit every PC.
 
-/// How a line interrupts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trigger {
-    /// By level, not by edge.
-    pub level: bool,
-    /// Active low.
-    pub low: bool,
-}
+use postern_core::machine::Trigger;
 
 /// What is known about the machine's interrupts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

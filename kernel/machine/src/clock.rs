@@ -5,6 +5,8 @@
 
 use core::arch::x86_64::{__cpuid, _rdtsc};
 
+use postern_abi::clock::Clock as Shared;
+
 use crate::apic::LocalApic;
 use crate::pit;
 
@@ -101,8 +103,8 @@ pub fn ticks() -> u64 {
 /// Nanoseconds since boot.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    start: u64,
-    nanoseconds: Factor,
+    /// What programs know of it, too.
+    shared: Shared,
     ticks: Factor,
 }
 
@@ -110,19 +112,26 @@ impl Clock {
     /// A clock that began at the TSC value `start`.
     #[must_use]
     pub fn new(start: u64, rate: u64) -> Self {
-        Self { start, nanoseconds: ratio(SECOND, rate), ticks: ratio(rate, SECOND) }
+        let shared = Shared { start, factor: ratio(SECOND, rate) };
+        Self { shared, ticks: ratio(rate, SECOND) }
+    }
+
+    /// How programs read it.
+    #[must_use]
+    pub const fn shared(&self) -> Shared {
+        self.shared
     }
 
     /// Nanoseconds since boot.
     #[inline(always)]
     #[must_use]
     pub fn now(&self) -> u64 {
-        scale(ticks().wrapping_sub(self.start), self.nanoseconds)
+        self.shared.nanoseconds(ticks())
     }
 
     /// The TSC value at which [`Clock::now`] has reached `time`.
     #[must_use]
     pub fn ticks_at(&self, time: u64) -> u64 {
-        self.start.saturating_add(scale(time, self.ticks)).saturating_add(1)
+        self.shared.start.saturating_add(scale(time, self.ticks)).saturating_add(1)
     }
 }

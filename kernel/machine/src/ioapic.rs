@@ -7,7 +7,9 @@
 
 use core::ptr::NonNull;
 
-use crate::acpi::{Interrupts, Trigger};
+use postern_core::machine::Trigger;
+
+use crate::acpi::Interrupts;
 use crate::port;
 use crate::tables::vector;
 
@@ -26,8 +28,7 @@ pub struct IoApic {
     /// An index and a data register.
     registers: NonNull<u32>,
     lines: u32,
-    /// Bit `i`: line `i` is level-triggered.
-    level: u32,
+    triggers: [Trigger; LINES as usize],
 }
 
 impl IoApic {
@@ -38,19 +39,10 @@ impl IoApic {
     /// and nobody else uses it.
     #[must_use]
     pub unsafe fn new(registers: NonNull<u32>, interrupts: &Interrupts, apic: u32) -> Self {
-        let mut io = Self { registers, lines: 0, level: 0 };
+        let mut io = Self { registers, lines: 0, triggers: interrupts.lines };
         io.lines = ((io.read(VERSION) >> 16 & 0xff) + 1).min(LINES);
         for line in 0..io.lines {
-            let Trigger { level, low } = interrupts.lines[line as usize];
-            let mut entry = MASKED | (u32::from(vector::LINES) + line);
-            if level {
-                entry |= LEVEL;
-                io.level |= 1 << line;
-            }
-            if low {
-                entry |= ACTIVE_LOW;
-            }
-            io.write(ENTRIES + 2 * line, entry);
+            io.set_trigger(line, interrupts.lines[line as usize]);
             io.write(ENTRIES + 2 * line + 1, apic << 24);
         }
         io
@@ -62,11 +54,28 @@ impl IoApic {
         self.lines
     }
 
-    /// Whether a line is level-triggered: it interrupts for as long as the
+    /// How a line interrupts. A level-triggered one does so for as long as the
     /// device wants something, so it is masked until it is served.
     #[must_use]
-    pub const fn is_level(&self, line: u32) -> bool {
-        self.level >> line & 1 != 0
+    pub fn trigger(&self, line: u32) -> Trigger {
+        self.triggers.get(line as usize).copied().unwrap_or_default()
+    }
+
+    /// Sets how a line interrupts, and masks it; one that does not exist is
+    /// ignored.
+    pub fn set_trigger(&mut self, line: u32, trigger: Trigger) {
+        if line >= self.lines {
+            return;
+        }
+        self.triggers[line as usize] = trigger;
+        let mut entry = MASKED | (u32::from(vector::LINES) + line);
+        if trigger.level {
+            entry |= LEVEL;
+        }
+        if trigger.low {
+            entry |= ACTIVE_LOW;
+        }
+        self.write(ENTRIES + 2 * line, entry);
     }
 
     /// Masks or unmasks a line; one that does not exist is ignored.

@@ -78,9 +78,8 @@ unsafe fn interrupt(vector: u8) {
     let kernel = unsafe { cell::kernel() };
     match vector {
         vector::TIMER => {
-            if kernel.machine.timer_fired() {
-                kernel.timer();
-            }
+            kernel.machine.timer_fired();
+            kernel.timer();
         }
         vector::LINES..vector::LINES_END => {
             let line = u32::from(vector - vector::LINES);

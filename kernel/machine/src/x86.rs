@@ -7,7 +7,7 @@
 use core::ptr::NonNull;
 
 use postern_arena::{Page, Region, Vacant};
-use postern_core::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply};
+use postern_core::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply, Trigger};
 use postern_core::mem::Frames;
 
 use crate::apic::LocalApic;
@@ -93,27 +93,18 @@ impl X86 {
         }
     }
 
-    /// The timer has interrupted; says whether that is what was asked for. A
-    /// count can end early (it has 32 bits, and rates are measured): then it
-    /// goes on. An interrupt may also have been on its way when the request
-    /// was taken back.
+    /// The timer has interrupted, and does not count any more.
     #[inline]
-    pub fn timer_fired(&mut self) -> bool {
+    pub fn timer_fired(&mut self) {
         self.apic.end_of_interrupt();
-        let Some(deadline) = self.armed else { return false };
-        if self.clock.now() < deadline {
-            self.timer.start(&mut self.apic, &self.clock, deadline);
-            return false;
-        }
         self.armed = None;
-        true
     }
 
     /// A line has interrupted. A level-triggered one would again at once, so
     /// it is masked until the core unmasks it.
     #[inline]
     pub fn line_fired(&mut self, line: u32) {
-        if self.io_apic.is_level(line) {
+        if self.io_apic.trigger(line).level {
             self.io_apic.mask(line, true);
         }
         self.apic.end_of_interrupt();
@@ -145,6 +136,10 @@ impl Machine for X86 {
     #[inline]
     fn now(&mut self) -> u64 {
         self.clock.now()
+    }
+
+    fn clock(&self) -> postern_abi::clock::Clock {
+        self.clock.shared()
     }
 
     #[inline]
@@ -326,6 +321,14 @@ impl Machine for X86 {
 
     fn mask(&mut self, line: u32, masked: bool) {
         self.io_apic.mask(line, masked);
+    }
+
+    fn trigger(&self, line: u32) -> Trigger {
+        self.io_apic.trigger(line)
+    }
+
+    fn set_trigger(&mut self, line: u32, trigger: Trigger) {
+        self.io_apic.set_trigger(line, trigger);
     }
 
     fn port_in(&mut self, port: u16, width: u8) -> u32 {

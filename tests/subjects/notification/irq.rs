@@ -8,10 +8,10 @@ use postern_tests::syscall::{
 use postern_tests::{Ctx, Failure, Verdict, check, check_eq, fail, op, patience, received, tests};
 
 tests! {
-    notification_g07_interrupt_arrives,
-    notification_g07_masked_interrupt_waits,
-    notification_g07_interrupt_of_nobody,
-    notification_g07_irq_rights_and_arguments,
+    g07_interrupt_arrives,
+    g07_masked_interrupt_waits,
+    g07_interrupt_of_nobody,
+    g07_irq_rights_and_arguments,
 }
 
 /// Registers of the clock; bit 7 keeps NMIs away, as firmware expects.
@@ -45,7 +45,7 @@ fn periodic(ctx: &Ctx, is_on: bool) -> Verdict {
     Ok(())
 }
 
-fn notification_g07_interrupt_arrives(ctx: &Ctx) -> Verdict {
+fn g07_interrupt_arrives(ctx: &Ctx) -> Verdict {
     let notification = ctx.notification()?;
     notification.bind(ctx.thread)?;
     ctx.irq.bind(notification, 0x100)?;
@@ -69,7 +69,7 @@ fn notification_g07_interrupt_arrives(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn notification_g07_masked_interrupt_waits(ctx: &Ctx) -> Verdict {
+fn g07_masked_interrupt_waits(ctx: &Ctx) -> Verdict {
     let notification = ctx.notification()?;
     notification.bind(ctx.thread)?;
     ctx.irq.bind(notification, 1)?;
@@ -86,7 +86,7 @@ fn notification_g07_masked_interrupt_waits(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn notification_g07_interrupt_of_nobody(ctx: &Ctx) -> Verdict {
+fn g07_interrupt_of_nobody(ctx: &Ctx) -> Verdict {
     // Its notification goes while interrupts come.
     let notification = ctx.notification()?;
     ctx.irq.bind(notification, 1)?;
@@ -108,7 +108,7 @@ fn notification_g07_interrupt_of_nobody(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn notification_g07_irq_rights_and_arguments(ctx: &Ctx) -> Verdict {
+fn g07_irq_rights_and_arguments(ctx: &Ctx) -> Verdict {
     const ITEM: u8 = ErrorCode::ITEM;
     let notification = ctx.notification()?;
     let without = |right| ctx.derive(ctx.irq, Rights::all() - right);

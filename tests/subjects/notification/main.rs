@@ -6,6 +6,9 @@
 extern crate alloc;
 
 mod irq;
+mod line;
 mod signal;
+mod uart;
+mod wait;
 
-postern_tests::subject!(signal, irq);
+postern_tests::subject!(signal, wait, irq, line);

@@ -8,11 +8,11 @@ use postern_tests::{Body, Ctx, Verdict, board, check_eq, patience, tell, tests};
 use crate::word;
 
 tests! {
-    scheduling_g08_call_lends_the_priority,
-    scheduling_g08_priority_falls_back_with_the_answer,
-    scheduling_g08_priority_falls_back_with_the_timeout,
-    scheduling_g08_priority_falls_back_with_the_callers_death,
-    scheduling_g08_woken_caller_preempts_its_server,
+    g08_call_lends_the_priority,
+    g08_priority_falls_back_with_the_answer,
+    g08_priority_falls_back_with_the_timeout,
+    g08_priority_falls_back_with_the_callers_death,
+    g08_woken_caller_preempts_its_server,
 }
 
 const TAG: Tag = Tag::new(7, 1);
@@ -35,7 +35,7 @@ fn rival(_: u64) -> u64 {
     0
 }
 
-fn scheduling_g08_call_lends_the_priority(ctx: &Ctx) -> Verdict {
+fn g08_call_lends_the_priority(ctx: &Ctx) -> Verdict {
     let server = ctx.spawn_at(30, serve, 0)?;
     let gate = ctx.gate_to(server.thread(), 0)?;
     server.await_state(ctx, ThreadState::Receiving)?;
@@ -48,7 +48,7 @@ fn scheduling_g08_call_lends_the_priority(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_priority_falls_back_with_the_answer(ctx: &Ctx) -> Verdict {
+fn g08_priority_falls_back_with_the_answer(ctx: &Ctx) -> Verdict {
     let server = ctx.spawn_at(30, serve, 0)?;
     let gate = ctx.gate_to(server.thread(), 0)?;
     server.await_state(ctx, ThreadState::Receiving)?;
@@ -70,7 +70,7 @@ fn take_and_spin(_: u64) -> u64 {
     crate::spin(0)
 }
 
-fn scheduling_g08_priority_falls_back_with_the_timeout(ctx: &Ctx) -> Verdict {
+fn g08_priority_falls_back_with_the_timeout(ctx: &Ctx) -> Verdict {
     let server = ctx.spawn_at(30, take_and_spin, 0)?;
     let gate = ctx.gate_to(server.thread(), 0)?;
     server.await_state(ctx, ThreadState::Receiving)?;
@@ -83,7 +83,7 @@ fn scheduling_g08_priority_falls_back_with_the_timeout(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_priority_falls_back_with_the_callers_death(ctx: &Ctx) -> Verdict {
+fn g08_priority_falls_back_with_the_callers_death(ctx: &Ctx) -> Verdict {
     let server = ctx.spawn_at(30, take_and_spin, 0)?;
     let gate = ctx.gate_to(server.thread(), 0)?;
     server.await_state(ctx, ThreadState::Receiving)?;
@@ -98,7 +98,7 @@ fn scheduling_g08_priority_falls_back_with_the_callers_death(ctx: &Ctx) -> Verdi
     Ok(())
 }
 
-fn scheduling_g08_woken_caller_preempts_its_server(ctx: &Ctx) -> Verdict {
+fn g08_woken_caller_preempts_its_server(ctx: &Ctx) -> Verdict {
     let server = ctx.spawn_at(PRIORITY - 1, serve, 0)?;
     let gate = ctx.gate_to(server.thread(), 0)?;
     server.await_state(ctx, ThreadState::Receiving)?;

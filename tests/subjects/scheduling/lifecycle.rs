@@ -12,19 +12,19 @@ use postern_tests::{
 use crate::{spin, word};
 
 tests! {
-    scheduling_g08_stop_and_resume,
-    scheduling_g08_stop_cancels_an_ipc,
-    scheduling_g08_stop_errors,
-    scheduling_g08_stop_oneself,
-    scheduling_g08_start_errors,
-    scheduling_g08_destroy_in_every_state,
-    scheduling_g08_destroy_oneself,
-    scheduling_g08_destroy_own_task,
-    scheduling_g08_cancel_what_does_not_wait,
-    scheduling_g08_bind_errors,
+    g08_stop_and_resume,
+    g08_stop_cancels_an_ipc,
+    g08_stop_errors,
+    g08_stop_oneself,
+    g08_start_errors,
+    g08_destroy_in_every_state,
+    g08_destroy_oneself,
+    g08_destroy_own_task,
+    g08_cancel_what_does_not_wait,
+    g08_bind_errors,
 }
 
-fn scheduling_g08_stop_and_resume(ctx: &Ctx) -> Verdict {
+fn g08_stop_and_resume(ctx: &Ctx) -> Verdict {
     let partner = ctx.spawn_at(50, spin, 0)?;
     check!(ctx.wait_until(|| board::get(word::COUNT) > 0), "it never ran");
     for _ in 0..3 {
@@ -77,7 +77,7 @@ fn waiting(ctx: &Ctx, state: ThreadState, body: Body) -> Result<(Partner, Partne
     Ok((partner, server, gate))
 }
 
-fn scheduling_g08_stop_cancels_an_ipc(ctx: &Ctx) -> Verdict {
+fn g08_stop_cancels_an_ipc(ctx: &Ctx) -> Verdict {
     for (state, phase, body) in WAITS {
         let (partner, _server, _gate) = waiting(ctx, state, body)?;
         partner.thread().stop()?;
@@ -89,7 +89,7 @@ fn scheduling_g08_stop_cancels_an_ipc(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_stop_errors(ctx: &Ctx) -> Verdict {
+fn g08_stop_errors(ctx: &Ctx) -> Verdict {
     let inval = Err(op(ErrorNumber::Inval, 0));
     let new = ctx.new_thread()?;
     check_eq!(new.stop(), inval, "a thread that never ran");
@@ -105,7 +105,7 @@ fn scheduling_g08_stop_errors(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_stop_oneself(ctx: &Ctx) -> Verdict {
+fn g08_stop_oneself(ctx: &Ctx) -> Verdict {
     let mut partner = ctx.helper(PRIORITY)?;
     partner.start(
         |slot| {
@@ -125,7 +125,7 @@ fn scheduling_g08_stop_oneself(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_start_errors(ctx: &Ctx) -> Verdict {
+fn g08_start_errors(ctx: &Ctx) -> Verdict {
     let inval = |argument| Err(op(ErrorNumber::Inval, argument));
     let thread = ctx.new_thread()?;
     check_eq!(thread.start(0x1000, 0x1000, 0, 0), inval(0), "a thread without a task");
@@ -169,7 +169,7 @@ fn destroy_everywhere(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_destroy_in_every_state(ctx: &Ctx) -> Verdict {
+fn g08_destroy_in_every_state(ctx: &Ctx) -> Verdict {
     let charged = ctx.charged()?;
     for round in 0..5 {
         destroy_everywhere(ctx)?;
@@ -179,7 +179,7 @@ fn scheduling_g08_destroy_in_every_state(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_destroy_oneself(ctx: &Ctx) -> Verdict {
+fn g08_destroy_oneself(ctx: &Ctx) -> Verdict {
     let mut partner = ctx.helper(PRIORITY)?;
     partner.start(
         |slot| {
@@ -196,7 +196,7 @@ fn scheduling_g08_destroy_oneself(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_destroy_own_task(ctx: &Ctx) -> Verdict {
+fn g08_destroy_own_task(ctx: &Ctx) -> Verdict {
     let mut peer = ctx.peer()?;
     let Some(task) = peer.task() else { return Ok(()) };
     let own = peer.give(postern_tests::syscall::Item::all(task.slot()))?;
@@ -215,7 +215,7 @@ fn scheduling_g08_destroy_own_task(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_cancel_what_does_not_wait(ctx: &Ctx) -> Verdict {
+fn g08_cancel_what_does_not_wait(ctx: &Ctx) -> Verdict {
     let partner = ctx.spawn_at(50, spin, 0)?;
     check!(ctx.wait_until(|| board::get(word::COUNT) > 0), "it never ran");
     partner.thread().cancel()?;
@@ -229,7 +229,7 @@ fn scheduling_g08_cancel_what_does_not_wait(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_bind_errors(ctx: &Ctx) -> Verdict {
+fn g08_bind_errors(ctx: &Ctx) -> Verdict {
     use postern_tests::syscall::{Rights, Task};
     let thread = ctx.new_thread()?;
     let inval = Err(op(ErrorNumber::Inval, ErrorCode::ITEM));

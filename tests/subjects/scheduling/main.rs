@@ -7,14 +7,17 @@
 extern crate alloc;
 
 mod donation;
+mod idle;
 mod lifecycle;
 mod priority;
+mod queues;
 mod share;
+mod slices;
 
 use postern_tests::bare::call::kept_registers;
 use postern_tests::board;
 
-postern_tests::subject!(priority, share, donation, lifecycle);
+postern_tests::subject!(priority, queues, share, slices, idle, donation, lifecycle);
 
 /// Words of the board that these tests use: a flag that ends spinning, and a
 /// log of what ran.

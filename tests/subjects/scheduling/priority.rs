@@ -8,15 +8,15 @@ use postern_tests::{Body, Ctx, Verdict, board, check, check_eq, op, tests};
 use crate::{log_it, spin, word};
 
 tests! {
-    scheduling_g08_more_urgent_runs_at_once,
-    scheduling_g08_less_urgent_waits,
-    scheduling_g08_order_of_start_within_a_priority,
-    scheduling_g08_raising_a_ready_thread_preempts,
-    scheduling_g08_lowering_oneself_gives_way,
-    scheduling_g08_spinning_thread_is_preempted_by_a_sleeper,
-    scheduling_g08_spinning_thread_starves_less_urgent_ones,
-    scheduling_g08_priority_at_most_the_creators,
-    scheduling_g08_set_priority_errors,
+    g08_more_urgent_runs_at_once,
+    g08_less_urgent_waits,
+    g08_order_of_start_within_a_priority,
+    g08_raising_a_ready_thread_preempts,
+    g08_lowering_oneself_gives_way,
+    g08_spinning_thread_is_preempted_by_a_sleeper,
+    g08_spinning_thread_starves_less_urgent_ones,
+    g08_priority_at_most_the_creators,
+    g08_set_priority_errors,
 }
 
 fn gate(ctx: &Ctx) -> Verdict {
@@ -26,7 +26,7 @@ fn gate(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_more_urgent_runs_at_once(ctx: &Ctx) -> Verdict {
+fn g08_more_urgent_runs_at_once(ctx: &Ctx) -> Verdict {
     gate(ctx)?;
     for number in 1..=3 {
         let partner = ctx.spawn_at(PRIORITY + 1, log_it, number)?;
@@ -37,7 +37,7 @@ fn scheduling_g08_more_urgent_runs_at_once(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_less_urgent_waits(ctx: &Ctx) -> Verdict {
+fn g08_less_urgent_waits(ctx: &Ctx) -> Verdict {
     gate(ctx)?;
     let partners =
         [ctx.spawn_at(10, log_it, 1)?, ctx.spawn_at(99, log_it, 2)?, ctx.spawn_at(50, log_it, 3)?];
@@ -53,7 +53,7 @@ fn scheduling_g08_less_urgent_waits(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_order_of_start_within_a_priority(ctx: &Ctx) -> Verdict {
+fn g08_order_of_start_within_a_priority(ctx: &Ctx) -> Verdict {
     gate(ctx)?;
     let mut partners = alloc::vec::Vec::new();
     for number in 1..=6 {
@@ -66,7 +66,7 @@ fn scheduling_g08_order_of_start_within_a_priority(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_raising_a_ready_thread_preempts(ctx: &Ctx) -> Verdict {
+fn g08_raising_a_ready_thread_preempts(ctx: &Ctx) -> Verdict {
     gate(ctx)?;
     let partner = ctx.spawn_at(50, log_it, 1)?;
     board::push(word::LOG, 100);
@@ -77,7 +77,7 @@ fn scheduling_g08_raising_a_ready_thread_preempts(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_lowering_oneself_gives_way(ctx: &Ctx) -> Verdict {
+fn g08_lowering_oneself_gives_way(ctx: &Ctx) -> Verdict {
     gate(ctx)?;
     let partner = ctx.spawn_at(50, log_it, 1)?;
     board::push(word::LOG, 100);
@@ -89,7 +89,7 @@ fn scheduling_g08_lowering_oneself_gives_way(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_spinning_thread_is_preempted_by_a_sleeper(ctx: &Ctx) -> Verdict {
+fn g08_spinning_thread_is_preempted_by_a_sleeper(ctx: &Ctx) -> Verdict {
     let spinner = ctx.spawn_at(50, spin, 0)?;
     // This thread sleeps; when it wakes, the spinner is in the way.
     let mut last = 0;
@@ -104,7 +104,7 @@ fn scheduling_g08_spinning_thread_is_preempted_by_a_sleeper(ctx: &Ctx) -> Verdic
     Ok(())
 }
 
-fn scheduling_g08_spinning_thread_starves_less_urgent_ones(ctx: &Ctx) -> Verdict {
+fn g08_spinning_thread_starves_less_urgent_ones(ctx: &Ctx) -> Verdict {
     let low = ctx.spawn_at(30, spin, 1)?;
     control::sleep_until(control::clock() + 2_000_000)?;
     check!(board::get(word::COUNT + 1) > 0, "nobody else ran, and it did not");
@@ -121,7 +121,7 @@ fn scheduling_g08_spinning_thread_starves_less_urgent_ones(ctx: &Ctx) -> Verdict
     Ok(())
 }
 
-fn scheduling_g08_priority_at_most_the_creators(ctx: &Ctx) -> Verdict {
+fn g08_priority_at_most_the_creators(ctx: &Ctx) -> Verdict {
     let slot = ctx.slot()?;
     let above = ctx.factory.create_thread(slot, PRIORITY + 1);
     check_eq!(above, Err(op(ErrorNumber::Perm, 3)));
@@ -138,7 +138,7 @@ fn scheduling_g08_priority_at_most_the_creators(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_set_priority_errors(ctx: &Ctx) -> Verdict {
+fn g08_set_priority_errors(ctx: &Ctx) -> Verdict {
     const ITEM: u8 = ErrorCode::ITEM;
     let set = |scheduler: postern_tests::syscall::Slot, priority: u64, items: &[Item]| {
         operate(scheduler, &[0x901, priority], items).map(drop)

@@ -6,16 +6,16 @@ use postern_tests::{Body, Ctx, Verdict, board, check, check_eq, tests};
 use crate::{hold_registers, spin, word};
 
 tests! {
-    scheduling_g08_equals_share_the_cpu,
-    scheduling_g08_yield_alternates,
-    scheduling_g08_yield_alone_returns,
-    scheduling_g08_preemption_keeps_registers,
-    scheduling_g08_cpu_time_is_charged,
-    scheduling_g08_idle_time_grows_while_all_sleep,
-    scheduling_g08_switches_are_counted,
+    g08_equals_share_the_cpu,
+    g08_yield_alternates,
+    g08_yield_alone_returns,
+    g08_preemption_keeps_registers,
+    g08_cpu_time_is_charged,
+    g08_idle_time_grows_while_all_sleep,
+    g08_switches_are_counted,
 }
 
-fn scheduling_g08_equals_share_the_cpu(ctx: &Ctx) -> Verdict {
+fn g08_equals_share_the_cpu(ctx: &Ctx) -> Verdict {
     let mut partners = alloc::vec::Vec::new();
     for index in 0..3 {
         partners.push(ctx.spawn_at(50, spin, index)?);
@@ -43,7 +43,7 @@ fn log_and_yield(number: u64) -> u64 {
     0
 }
 
-fn scheduling_g08_yield_alternates(ctx: &Ctx) -> Verdict {
+fn g08_yield_alternates(ctx: &Ctx) -> Verdict {
     let partners = [ctx.spawn_at(50, log_and_yield, 1)?, ctx.spawn_at(50, log_and_yield, 2)?];
     for partner in &partners {
         check_eq!(partner.join()?, 0);
@@ -52,7 +52,7 @@ fn scheduling_g08_yield_alternates(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_yield_alone_returns(ctx: &Ctx) -> Verdict {
+fn g08_yield_alone_returns(ctx: &Ctx) -> Verdict {
     // A less urgent thread does not get the CPU by that.
     let low = ctx.spawn_at(50, spin, 0)?;
     for _ in 0..1000 {
@@ -64,7 +64,7 @@ fn scheduling_g08_yield_alone_returns(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_preemption_keeps_registers(ctx: &Ctx) -> Verdict {
+fn g08_preemption_keeps_registers(ctx: &Ctx) -> Verdict {
     let mut peers = [ctx.peer()?, ctx.peer()?];
     for (peer, seed) in peers.iter_mut().zip(1..) {
         peer.start(hold_registers, seed)?;
@@ -80,7 +80,7 @@ fn scheduling_g08_preemption_keeps_registers(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_cpu_time_is_charged(ctx: &Ctx) -> Verdict {
+fn g08_cpu_time_is_charged(ctx: &Ctx) -> Verdict {
     let worker = ctx.spawn_at(50, spin, 0)?;
     let idler = ctx.spawn_at(
         60,
@@ -99,7 +99,7 @@ fn scheduling_g08_cpu_time_is_charged(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_idle_time_grows_while_all_sleep(ctx: &Ctx) -> Verdict {
+fn g08_idle_time_grows_while_all_sleep(ctx: &Ctx) -> Verdict {
     const TIME: u64 = 50_000_000;
     let before = ctx.scheduler.info()?;
     control::sleep_until(control::clock() + TIME)?;
@@ -122,7 +122,7 @@ fn scheduling_g08_idle_time_grows_while_all_sleep(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn scheduling_g08_switches_are_counted(ctx: &Ctx) -> Verdict {
+fn g08_switches_are_counted(ctx: &Ctx) -> Verdict {
     let before = ctx.scheduler.info()?.switches;
     let partner = ctx.spawn_at(100, |_| 0, 0)?;
     check_eq!(partner.join()?, 0);

@@ -1,10 +1,13 @@
-//! Clock, sleep and timeouts (row G9): lower bounds and order, never upper
-//! bounds.
+//! Clock, sleep and timeouts (row G9). The tests run under a counted clock, so
+//! that upper bounds are no wall-clock.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+
+mod clock;
+mod deadline;
 
 use postern_tests::protocol::PRIORITY;
 use postern_tests::syscall::abi::op::thread::ThreadState;
@@ -18,30 +21,30 @@ use postern_tests::{
 postern_tests::runtime::main!(postern_subject);
 
 fn postern_subject(env: postern_tests::runtime::Env) -> i32 {
-    postern_tests::registry::run(env, &[TESTS])
+    postern_tests::registry::run(env, &[TESTS, clock::TESTS, deadline::TESTS])
 }
 
 tests! {
-    timer_g09_clock_never_goes_back,
-    timer_g09_clock_agrees_between_tasks,
-    timer_g09_sleep_is_never_shorter,
-    timer_g09_sleep_in_the_past_returns,
-    timer_g09_sleepers_wake_in_order,
-    timer_g09_many_sleepers,
-    timer_g09_sleepers_of_one_deadline,
-    timer_g09_sleep_is_cancelled,
-    timer_g09_long_sleep_does_not_wrap,
-    timer_g09_more_urgent_sleeper_runs_first,
-    timer_g09_send_and_call_timeouts,
-    timer_g09_absolute_deadlines,
-    timer_g09_timeout_and_message_race,
-    timer_g09_destroyed_sleepers_leave_no_deadline,
+    g09_clock_never_goes_back,
+    g09_clock_agrees_between_tasks,
+    g09_sleep_is_never_shorter,
+    g09_sleep_in_the_past_returns,
+    g09_sleepers_wake_in_order,
+    g09_many_sleepers,
+    g09_sleepers_of_one_deadline,
+    g09_sleep_is_cancelled,
+    g09_long_sleep_does_not_wrap,
+    g09_more_urgent_sleeper_runs_first,
+    g09_send_and_call_timeouts,
+    g09_absolute_deadlines,
+    g09_timeout_and_message_race,
+    g09_destroyed_sleepers_leave_no_deadline,
 }
 
 /// First word of a log on the board.
 const LOG: usize = 16;
 
-fn timer_g09_clock_never_goes_back(_ctx: &Ctx) -> Verdict {
+fn g09_clock_never_goes_back(_ctx: &Ctx) -> Verdict {
     let mut last = control::clock();
     let ticks = raw::time_stamp();
     for _ in 0..20_000 {
@@ -54,7 +57,7 @@ fn timer_g09_clock_never_goes_back(_ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_clock_agrees_between_tasks(ctx: &Ctx) -> Verdict {
+fn g09_clock_agrees_between_tasks(ctx: &Ctx) -> Verdict {
     let before = control::clock();
     let mut peer = ctx.peer()?;
     peer.start(|_| control::clock(), 0)?;
@@ -64,7 +67,7 @@ fn timer_g09_clock_agrees_between_tasks(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_sleep_is_never_shorter(_ctx: &Ctx) -> Verdict {
+fn g09_sleep_is_never_shorter(_ctx: &Ctx) -> Verdict {
     for ns in [1, 10_000, 100_000, 1_000_000, 20_000_000] {
         for _ in 0..5 {
             let until = control::clock() + ns;
@@ -76,7 +79,7 @@ fn timer_g09_sleep_is_never_shorter(_ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_sleep_in_the_past_returns(_ctx: &Ctx) -> Verdict {
+fn g09_sleep_in_the_past_returns(_ctx: &Ctx) -> Verdict {
     for until in [0, 1, control::clock() / 2, control::clock()] {
         control::sleep_until(until)?;
     }
@@ -90,7 +93,7 @@ fn sleep_and_log(microseconds: u64) -> u64 {
     if control::clock() < microseconds * 1000 { 1 } else { tell(slept) }
 }
 
-fn timer_g09_sleepers_wake_in_order(ctx: &Ctx) -> Verdict {
+fn g09_sleepers_wake_in_order(ctx: &Ctx) -> Verdict {
     let start = control::clock() / 1000 + 20_000;
     let order = [5, 1, 4, 2, 3, 7, 6];
     let mut partners = alloc::vec::Vec::new();
@@ -104,7 +107,7 @@ fn timer_g09_sleepers_wake_in_order(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_many_sleepers(ctx: &Ctx) -> Verdict {
+fn g09_many_sleepers(ctx: &Ctx) -> Verdict {
     const COUNT: usize = 40;
     let start = control::clock() / 1000 + 60_000;
     let mut partners = alloc::vec::Vec::new();
@@ -121,7 +124,7 @@ fn timer_g09_many_sleepers(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_sleepers_of_one_deadline(ctx: &Ctx) -> Verdict {
+fn g09_sleepers_of_one_deadline(ctx: &Ctx) -> Verdict {
     let at = control::clock() / 1000 + 30_000;
     let mut partners = alloc::vec::Vec::new();
     for _ in 0..20 {
@@ -134,7 +137,7 @@ fn timer_g09_sleepers_of_one_deadline(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_sleep_is_cancelled(ctx: &Ctx) -> Verdict {
+fn g09_sleep_is_cancelled(ctx: &Ctx) -> Verdict {
     let body: Body = |_| tell(control::sleep_until(u64::MAX));
     let partner = ctx.spawn(body, 0)?;
     partner.await_state(ctx, ThreadState::Sleeping)?;
@@ -143,7 +146,7 @@ fn timer_g09_sleep_is_cancelled(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_long_sleep_does_not_wrap(ctx: &Ctx) -> Verdict {
+fn g09_long_sleep_does_not_wrap(ctx: &Ctx) -> Verdict {
     let mut partners = alloc::vec::Vec::new();
     for until in [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 40] {
         partners.push(ctx.spawn(|until| tell(control::sleep_until(until)), until)?);
@@ -156,7 +159,7 @@ fn timer_g09_long_sleep_does_not_wrap(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_more_urgent_sleeper_runs_first(ctx: &Ctx) -> Verdict {
+fn g09_more_urgent_sleeper_runs_first(ctx: &Ctx) -> Verdict {
     // All deadlines pass while this thread keeps the CPU.
     let at = control::clock() / 1000 + 3_000;
     let mut partners = alloc::vec::Vec::new();
@@ -178,7 +181,7 @@ fn timer_g09_more_urgent_sleeper_runs_first(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_send_and_call_timeouts(ctx: &Ctx) -> Verdict {
+fn g09_send_and_call_timeouts(ctx: &Ctx) -> Verdict {
     let gate = ctx.unbound()?;
     let tag = Tag::new(7, 0);
     for ns in [1_000, 1_000_000, 1_023_000, 1_024_000, 7_777_777] {
@@ -193,7 +196,7 @@ fn timer_g09_send_and_call_timeouts(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_absolute_deadlines(ctx: &Ctx) -> Verdict {
+fn g09_absolute_deadlines(ctx: &Ctx) -> Verdict {
     let gate = ctx.unbound()?;
     let tag = Tag::new(7, 0);
     let until = control::clock() + 5_000_000;
@@ -207,7 +210,7 @@ fn timer_g09_absolute_deadlines(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_timeout_and_message_race(ctx: &Ctx) -> Verdict {
+fn g09_timeout_and_message_race(ctx: &Ctx) -> Verdict {
     // Whatever comes first: never both, never neither.
     let gate = ctx.gate(0x40)?;
     let body: Body = |slot| {
@@ -243,7 +246,7 @@ fn timer_g09_timeout_and_message_race(ctx: &Ctx) -> Verdict {
     Ok(())
 }
 
-fn timer_g09_destroyed_sleepers_leave_no_deadline(ctx: &Ctx) -> Verdict {
+fn g09_destroyed_sleepers_leave_no_deadline(ctx: &Ctx) -> Verdict {
     let until = control::clock() + 20_000_000;
     for _ in 0..10 {
         let partner = ctx.spawn_at(PRIORITY, |until| tell(control::sleep_until(until)), until)?;

@@ -7,7 +7,7 @@
 
 use core::time::Duration;
 
-use postern_syscall::control;
+use postern_syscall::{clock, control};
 
 /// How long a thread sleeps before it tries again.
 const PAUSE: Duration = Duration::from_micros(50);
@@ -17,7 +17,7 @@ pub struct Sleep;
 
 impl spin::RelaxStrategy for Sleep {
     fn relax() {
-        let until = control::clock().saturating_add(PAUSE.as_nanos() as u64);
+        let until = clock::now().saturating_add(PAUSE.as_nanos() as u64);
         // Woken early or not: the lock is tried again.
         let _ = control::sleep_until(until);
     }

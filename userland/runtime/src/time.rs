@@ -1,13 +1,15 @@
-//! Time: the clock since boot, and sleep. Needs no capability.
+//! Time: the clock since boot, read without a system call, and sleep. Needs no
+//! capability.
 
 use core::time::Duration;
 
-use postern_syscall::{Timeout, control, raw};
+use postern_syscall::{Timeout, clock, control, raw};
 
-/// Time since boot.
+/// Time since boot: the kernel's time; never goes backwards.
+#[inline]
 #[must_use]
 pub fn now() -> Duration {
-    Duration::from_nanos(control::clock())
+    Duration::from_nanos(clock::now())
 }
 
 /// Sleeps for at least `duration`; less if another thread cancels the sleep.

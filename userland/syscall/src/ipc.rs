@@ -108,11 +108,12 @@ pub fn receive(timeout: Timeout) -> Result<Delivery> {
     ipc(rax, 0, Tag::default(), [0; 4])
 }
 
-/// Waits for a message from one source only: a gate or notification that is
-/// bound to this thread.
+/// Waits for a message from one source only: a gate that is bound to this
+/// thread, or any notification (R needed).
 ///
 /// # Errors
-/// As [`receive`]; `NotExistent` if the source is gone.
+/// As [`receive`]; `NotExistent` if the source is gone, `Inval` for a gate that
+/// is not bound to this thread, `Perm` without R.
 #[inline]
 pub fn receive_from(source: Slot, timeout: Timeout) -> Result<Delivery> {
     utcb::set_receive_source(source);

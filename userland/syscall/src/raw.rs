@@ -203,6 +203,26 @@ pub fn time_stamp() -> u64 {
     high << 32 | low
 }
 
+/// The time stamp counter after everything that the program did before: the CPU
+/// may read it earlier otherwise.
+#[inline(always)]
+#[must_use]
+pub fn time_stamp_in_order() -> u64 {
+    let (low, high): (u64, u64);
+    // SAFETY: as in `time_stamp`; the fence waits for earlier instructions. Not
+    // `nomem`: the compiler keeps the order, too.
+    unsafe {
+        asm!(
+            "lfence",
+            "rdtsc",
+            out("rax") low,
+            out("rdx") high,
+            options(nostack, preserves_flags),
+        );
+    }
+    high << 32 | low
+}
+
 /// Reads one byte at any address, mapped or not. If it is not, the thread
 /// faults, which is why this exists: crash tests need a way to fault that is
 /// no undefined behaviour.

@@ -110,7 +110,12 @@ impl<M: Machine> Kernel<M> {
                     notifications,
                     Notification<M>,
                     0,
-                    |header| Notification { header, bits: 0, bound: None }
+                    |header| Notification {
+                        header,
+                        bits: 0,
+                        bound: None,
+                        waiting: WaitQueue::default(),
+                    }
                 );
                 (Target::new(kind, made), ALL)
             }

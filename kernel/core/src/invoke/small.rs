@@ -1,8 +1,7 @@
-//! Memory, notifications, interrupts, I/O ports, the scheduler and the log.
+//! Memory, I/O ports, the scheduler and the log.
 
-use postern_abi::op::{io_port, irq, log, memory, notification, scheduler};
+use postern_abi::op::{io_port, log, memory, scheduler};
 use postern_abi::rights::Kind;
-use postern_abi::stretch::{Cause, Entry};
 use postern_abi::{ErrorNumber, PAGE, Rights};
 use postern_arena::Ref;
 
@@ -10,7 +9,7 @@ use super::{Answer, Request, Result, refuse};
 use crate::Kernel;
 use crate::cap::NodeId;
 use crate::machine::Machine;
-use crate::object::{IoPort, Memory, Notification, Thread};
+use crate::object::{IoPort, Memory, Thread};
 
 /// Bytes that one message can carry from word `first` on.
 const fn capacity(first: usize) -> u64 {
@@ -51,107 +50,6 @@ impl<M: Machine> Kernel<M> {
                 Ok(Answer::none().into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
-        }
-    }
-
-    pub(super) fn invoke_notification(&mut self, request: &Request<M>, operation: u64) -> Result {
-        let gone = refuse(ErrorNumber::NotExistent, 0);
-        let reference: Ref<Notification<M>> = request.target.reference();
-        match operation {
-            notification::SIGNAL => {
-                self.need(request, Rights::W)?;
-                let bits = self.word(request, 1)?;
-                self.signal(reference, bits);
-                Ok(Answer::none().into())
-            }
-            notification::BIND => {
-                self.need(request, Rights::S)?;
-                let thread: Option<Ref<Thread<M>>> = if request.tag.items() > 0 {
-                    let item = self.item_of(request, 0, Kind::Thread, Rights::S)?;
-                    Some(item.target.reference())
-                } else {
-                    None
-                };
-                let taken = thread.and_then(|thread| self.threads.get(thread)?.notification);
-                if taken.is_some_and(|other| other != reference) {
-                    return Err(refuse(ErrorNumber::Busy, postern_abi::ErrorCode::ITEM));
-                }
-                if self.notifications.get(reference).is_some_and(|it| it.bound != thread) {
-                    self.release_listener(reference);
-                }
-                let found = self.notifications.get_mut(reference).ok_or(gone)?;
-                let before = core::mem::replace(&mut found.bound, thread);
-                if let Some(before) = before.and_then(|thread| self.threads.get_mut(thread)) {
-                    before.notification = None;
-                }
-                if let Some(now) = thread.and_then(|thread| self.threads.get_mut(thread)) {
-                    now.notification = Some(reference);
-                }
-                // Signals that came before are delivered now.
-                self.signal(reference, 0);
-                Ok(Answer::none().into())
-            }
-            notification::POLL => {
-                self.need(request, Rights::R)?;
-                let found = self.notifications.get_mut(reference).ok_or(gone)?;
-                Ok(Answer::one(core::mem::take(&mut found.bits)).into())
-            }
-            _ => Err(refuse(ErrorNumber::NoSys, 1)),
-        }
-    }
-
-    pub(super) fn invoke_irq(&mut self, request: &Request<M>, operation: u64) -> Result {
-        let line = request.target.index;
-        let gone = refuse(ErrorNumber::NotExistent, 0);
-        match operation {
-            irq::BIND => {
-                self.need(request, Rights::S)?;
-                let bound = if request.tag.items() > 0 {
-                    let bits = self.word(request, 1)?;
-                    let item = self.item_of(request, 0, Kind::Notification, Rights::W)?;
-                    if bits == 0 {
-                        return Err(refuse(ErrorNumber::Inval, 1));
-                    }
-                    Some((item.target.reference(), bits))
-                } else {
-                    None
-                };
-                let irq = self.irqs.get_mut(line as usize).ok_or(gone)?;
-                irq.bound = bound;
-                irq.pending = false;
-                self.machine.mask(line, bound.is_none());
-                Ok(Answer::none().into())
-            }
-            irq::ACK => {
-                self.need(request, Rights::W)?;
-                let irq = self.irqs.get_mut(line as usize).ok_or(gone)?;
-                if core::mem::take(&mut irq.pending) && irq.bound.is_some() {
-                    self.machine.mask(line, false);
-                }
-                Ok(Answer::none().into())
-            }
-            irq::MASK => {
-                self.need(request, Rights::W)?;
-                let masked = self.word(request, 1)? != 0;
-                self.machine.mask(line, masked);
-                Ok(Answer::none().into())
-            }
-            _ => Err(refuse(ErrorNumber::NoSys, 1)),
-        }
-    }
-
-    /// A device interrupt on `line`. A level-triggered line is masked by the
-    /// machine until it is acknowledged.
-    pub fn interrupt(&mut self, line: u32) {
-        self.stretch_begins(Cause::new(Entry::Interrupt, line));
-        let Some(irq) = self.irqs.get_mut(line as usize) else { return };
-        irq.pending = true;
-        match irq.bound {
-            Some((notification, bits)) if self.notifications.get(notification).is_some() => {
-                self.signal(notification, bits);
-            }
-            // Nobody wants it (any more).
-            _ => self.machine.mask(line, true),
         }
     }
 
@@ -245,7 +143,22 @@ impl<M: Machine> Kernel<M> {
                 }
                 self.put(request, 4, cause.bits());
                 let words = [now, self.clock.idle, self.clock.switches, longest];
-                Ok(Answer::many(5, words).into())
+                self.put(request, 5, self.clock.timers);
+                self.put(request, 6, self.clock.halts);
+                Ok(Answer::many(7, words).into())
+            }
+            scheduler::SET_SLICE => {
+                self.need(request, Rights::W)?;
+                let slice = self.word(request, 1)?;
+                let item = self.item_of(request, 0, Kind::Thread, Rights::W)?;
+                if !(scheduler::SLICE_MIN..=scheduler::SLICE_MAX).contains(&slice) {
+                    return Err(refuse(ErrorNumber::Inval, 1));
+                }
+                if let Some(thread) = self.threads.get_mut(item.target.reference()) {
+                    // A slice under way ends when it would have ended.
+                    thread.slice = slice;
+                }
+                Ok(Answer::none().into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }

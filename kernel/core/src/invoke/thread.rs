@@ -147,7 +147,10 @@ impl<M: Machine> Kernel<M> {
             self.refund(owner, PAGE);
             return Err(error);
         }
+        let clock = self.machine.clock();
         self.machine.write_word(&page, utcb::SELF, at);
+        self.machine.write_word(&page, utcb::CLOCK_START, clock.start);
+        self.machine.write_word(&page, utcb::CLOCK_FACTOR, clock.factor);
         let first = self.tasks.get(task_ref).and_then(|task| task.threads);
         if let Some(first) = first.and_then(|index| self.threads.nth_mut(index)) {
             first.of_task.1 = Some(reference.index());

@@ -1,17 +1,17 @@
 //! Receiving: notifications first, then senders by priority and arrival.
 
-use postern_abi::code::{Delivery, IpcFlags};
+use postern_abi::code::IpcFlags;
 use postern_abi::rights::Kind;
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
-use postern_abi::{ErrorCode, ErrorNumber, utcb};
+use postern_abi::{ErrorCode, ErrorNumber, Phase, Rights, utcb};
 use postern_arena::Ref;
 
 use super::send::{Done, Outcome, Outgoing};
 use crate::Kernel;
 use crate::machine::Machine;
 use crate::object::thread::{Expects, Queue, Source, State};
-use crate::object::{Gate, Notification, Thread};
+use crate::object::{Gate, Thread};
 
 impl<M: Machine> Kernel<M> {
     /// Waits for a message or notification.
@@ -37,6 +37,9 @@ impl<M: Machine> Kernel<M> {
         }
         if let Some(receiver) = self.threads.get_mut(thread) {
             receiver.state = State::Receiving;
+        }
+        if closed && let Source::Notification(notification) = source {
+            self.enter(thread, Queue::Notification(notification));
         }
         Ok(Done::Settled)
     }
@@ -75,7 +78,7 @@ impl<M: Machine> Kernel<M> {
         let gone = ErrorCode::receive(ErrorNumber::NotExistent);
         let task = self.threads.get(thread).and_then(|thread| thread.task).ok_or(gone)?;
         let handle = self.utcb_word(thread, utcb::RECEIVE_SOURCE);
-        let (target, _) = self.lookup(task, handle, 0).map_err(|_| gone)?;
+        let (target, rights) = self.lookup(task, handle, 0).map_err(|_| gone)?;
         match target.kind {
             Kind::Gate => {
                 // Whoever is not bound to it would wait for ever.
@@ -88,14 +91,9 @@ impl<M: Machine> Kernel<M> {
                 }
             }
             Kind::Notification => {
-                let reference = target.reference();
-                let bound =
-                    self.notifications.get(reference).is_some_and(|it| it.bound == Some(thread));
-                if bound {
-                    Ok(Source::Notification(reference))
-                } else {
-                    Err(ErrorCode::receive(ErrorNumber::Inval))
-                }
+                self.check_rights(rights, Rights::R, 0)
+                    .map_err(|error| ErrorCode { phase: Phase::Receive, ..error })?;
+                Ok(Source::Notification(target.reference()))
             }
             _ => Err(ErrorCode::receive(ErrorNumber::WrongKind)),
         }
@@ -141,8 +139,7 @@ impl<M: Machine> Kernel<M> {
                         if let Some(receiver) = self.threads.get_mut(receiver)
                             && receiver.state == State::Ready
                         {
-                            receiver
-                                .fail(ErrorCode { phase: postern_abi::Phase::Receive, ..error });
+                            receiver.fail(ErrorCode { phase: Phase::Receive, ..error });
                         }
                         return true;
                     }
@@ -157,15 +154,6 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn release_receiver(&mut self, gate: Ref<Gate<M>>) {
         let target = self.gates.get(gate).and_then(|gate| gate.target);
         self.end_closed(target, |source| matches!(source, Source::Gate(only) if *only == gate));
-    }
-
-    /// The same for a notification.
-    pub(crate) fn release_listener(&mut self, notification: Ref<Notification<M>>) {
-        let bound = self.notifications.get(notification).and_then(|found| found.bound);
-        self.end_closed(
-            bound,
-            |source| matches!(source, Source::Notification(only) if *only == notification),
-        );
     }
 
     fn end_closed(
@@ -200,41 +188,6 @@ impl<M: Machine> Kernel<M> {
         None
     }
 
-    /// Delivers the signals of the bound notification, if there are any and
-    /// the thread wants them.
-    fn take_signals(&mut self, receiver: Ref<Thread<M>>) -> bool {
-        let Some(thread) = self.threads.get_mut(receiver) else { return false };
-        let Some(bound) = thread.notification else { return false };
-        match thread.source {
-            Source::Open => {}
-            Source::Notification(only) if only == bound => {}
-            _ => return false,
-        }
-        let Some(notification) = self.notifications.get_mut(bound) else { return false };
-        let bits = core::mem::take(&mut notification.bits);
-        if bits == 0 {
-            return false;
-        }
-        thread.succeed(Delivery::Notification as u64, 0, Tag::new(0, 1), [bits, 0, 0, 0]);
-        true
-    }
-
-    /// Sets bits of a notification and wakes the bound thread if it waits for
-    /// them.
-    pub(crate) fn signal(&mut self, reference: Ref<Notification<M>>, bits: u64) {
-        let Some(notification) = self.notifications.get_mut(reference) else { return };
-        notification.bits |= bits;
-        let Some(bound) = notification.bound else { return };
-        let waits = self
-            .threads
-            .get(bound)
-            .is_some_and(|thread| thread.state == State::Receiving && thread.queue.is_none());
-        if waits && self.take_signals(bound) {
-            self.detach(bound);
-            self.wake(bound);
-        }
-    }
-
     /// Cancels what a thread waits for.
     pub(crate) fn cancel(&mut self, thread: Ref<Thread<M>>) {
         let Some(waiting) = self.threads.get(thread) else { return };
@@ -254,12 +207,5 @@ impl<M: Machine> Kernel<M> {
             }
             _ => {}
         }
-    }
-}
-
-impl<M: Machine> Queue<M> {
-    /// Whether the thread stands in no queue.
-    pub(crate) fn is_none(&self) -> bool {
-        matches!(self, Queue::None)
     }
 }

@@ -8,6 +8,7 @@ use crate::cap::tree::Links;
 use crate::machine::Machine;
 use crate::mem::Frames;
 use crate::mem::tree::TreeLinks;
+use crate::sched::WaitQueue;
 
 /// Physical memory that can be mapped.
 #[derive(Debug)]
@@ -58,8 +59,10 @@ pub struct Notification<M: Machine> {
     pub header: Header,
     /// Signals not received yet.
     pub bits: u64,
-    /// The thread that receives them in its waits.
+    /// The thread that receives them in its open waits.
     pub bound: Option<Ref<Thread<M>>>,
+    /// Threads that wait for them and for nothing else.
+    pub waiting: WaitQueue,
 }
 
 /// A hardware interrupt line.
@@ -68,6 +71,18 @@ pub struct Irq<M: Machine> {
     pub bound: Option<(Ref<Notification<M>>, u64)>,
     /// An interrupt was signalled and is not acknowledged yet.
     pub pending: bool,
+    /// Its holder wants no interrupts for now.
+    pub masked: bool,
+    /// An edge came meanwhile; it is signalled when the holder unmasks.
+    pub missed: bool,
+    /// Interrupts since boot.
+    pub count: u64,
+}
+
+impl<M: Machine> Irq<M> {
+    /// A line of nobody.
+    pub const UNBOUND: Self =
+        Self { bound: None, pending: false, masked: false, missed: false, count: 0 };
 }
 
 /// A range of x86 I/O ports.

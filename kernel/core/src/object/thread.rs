@@ -1,7 +1,7 @@
 //! Threads: a scheduling state and the activation that it runs.
 
 use postern_abi::ErrorCode;
-use postern_abi::op::reason;
+use postern_abi::op::{reason, scheduler};
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
 use postern_arena::Ref;
@@ -43,6 +43,8 @@ pub enum Queue<M: Machine> {
     Gate(Ref<Gate<M>>),
     /// Senders that wait for a thread to receive.
     Thread(Ref<Thread<M>>),
+    /// Threads that wait for the signals of one notification only.
+    Notification(Ref<Notification<M>>),
 }
 
 /// From whom a thread wants to receive.
@@ -150,6 +152,8 @@ pub struct Thread<M: Machine> {
     pub diagnose: bool,
     /// A long operation that it does before it returns to the user.
     pub work: Option<crate::work::Work<M>>,
+    /// Nanoseconds of its time slice.
+    pub slice: u64,
     /// Nanoseconds left of its time slice when it was interrupted by somebody
     /// more urgent; `None`: a whole one.
     pub slice_left: Option<u64>,
@@ -220,6 +224,7 @@ impl<M: Machine> Thread<M> {
             fault: None,
             diagnose: false,
             work: None,
+            slice: scheduler::SLICE,
             slice_left: None,
             time: 0,
             header,

@@ -41,6 +41,9 @@ enum Step {
     Unbind { gate: u32 },
     BindNotification { notification: u32, thread: u32 },
     Signal { notification: u32, bits: u64 },
+    BindIrq { notification: u32 },
+    Interrupt,
+    Mask { operation: u64 },
     Derive { from: u32, to: u32, rights: u8 },
     Delegate { task: u32, item: u32, to: u32, rights: u8 },
     Delete { slot: u32, whole: bool },
@@ -88,6 +91,9 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(notification, thread)| Step::BindNotification { notification, thread }),
         1 => (slot(), 0u64..4)
             .prop_map(|(notification, bits)| Step::Signal { notification, bits }),
+        1 => slot().prop_map(|notification| Step::BindIrq { notification }),
+        2 => Just(Step::Interrupt),
+        1 => (0u64..3).prop_map(|operation| Step::Mask { operation }),
         3 => (slot(), slot(), rights).prop_map(|(from, to, rights)| Step::Derive { from, to, rights }),
         3 => (slot(), slot(), slot(), any::<u8>())
             .prop_map(|(task, item, to, rights)| Step::Delegate { task, item, to, rights }),
@@ -109,7 +115,7 @@ fn step() -> impl Strategy<Value = Step> {
             }
         ),
         8 => (slot(), 0u8..3, any::<bool>(), slot()).prop_map(|(window, timeout, closed, source)| {
-            Step::Receive { window, timeout, closed: closed && source % 3 == 0, source }
+            Step::Receive { window, timeout, closed: closed && source % 2 == 0 || source == BASE + 7, source }
         }),
         6 => (any::<bool>(), any::<bool>(), slot(), slot(), 0usize..2).prop_map(
             |(wait, saved, handle, item, items)| Step::Reply { wait, saved, handle, item, items }
@@ -199,6 +205,20 @@ fn apply(world: &mut World, step: &Step) {
         }
         Step::Signal { notification, bits } => {
             world.operate(notification, &[op::notification::SIGNAL, bits], &[]);
+        }
+        Step::BindIrq { notification } => {
+            world.operate(init::IRQS, &[op::irq::BIND, 2], &[(notification, all)]);
+        }
+        Step::Interrupt => {
+            if world.kernel.machine.masked & 1 == 0 {
+                world.kernel.interrupt(0);
+            }
+        }
+        Step::Mask { operation: 2 } => {
+            world.operate(init::IRQS, &[op::irq::ACK], &[]);
+        }
+        Step::Mask { operation } => {
+            world.operate(init::IRQS, &[op::irq::MASK, operation], &[]);
         }
         Step::Derive { from, to, rights } => {
             let words = [op::task::DERIVE, u64::from(from), u64::from(to), u64::from(rights)];

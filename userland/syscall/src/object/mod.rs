@@ -19,7 +19,7 @@ mod thread;
 pub use factory::{Factory, FactoryInfo};
 pub use gate::{Gate, GateInfo};
 pub use io_port::{IoPort, IoPortInfo, PortWidth};
-pub use irq::Irq;
+pub use irq::{Irq, IrqInfo, Trigger};
 pub use log::Log;
 pub use memory::{Memory, MemoryInfo};
 pub use notification::Notification;

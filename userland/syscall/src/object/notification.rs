@@ -4,7 +4,7 @@ use abi::op::notification::{BIND, POLL, SIGNAL};
 use postern_abi as abi;
 
 use crate::slot::handle;
-use crate::{Item, Result, Thread, operate};
+use crate::{Item, Result, Thread, Timeout, ipc, operate};
 
 handle! {
     /// 64 signal bits. Signals that nobody took yet are ORed together.
@@ -37,6 +37,17 @@ impl Notification {
     /// `Perm` without S.
     pub fn unbind(self) -> Result<()> {
         operate(self.0, &[BIND], &[]).map(drop)
+    }
+
+    /// Waits for signals of this notification and for nothing else, whatever
+    /// thread it is bound to; takes and clears the bits. Needs R. Of several
+    /// threads that wait, one gets all bits: the most urgent one that came first.
+    ///
+    /// # Errors
+    /// In the receive phase: `Perm` without R, `Timeout`, `Cancelled`,
+    /// `NotExistent` when the notification is destroyed.
+    pub fn wait(self, timeout: Timeout) -> Result<u64> {
+        Ok(ipc::receive_from(self.0, timeout)?.words[0])
     }
 
     /// Takes and clears the bits. Needs R. Never waits.

@@ -1,6 +1,6 @@
-//! Scheduler: the right to set priorities.
+//! Scheduler: the right to set priorities and time slices.
 
-use abi::op::scheduler::{INFO, SET_PRIORITY};
+use abi::op::scheduler::{INFO, SET_PRIORITY, SET_SLICE};
 use abi::stretch::Cause;
 use postern_abi as abi;
 
@@ -8,7 +8,8 @@ use crate::slot::handle;
 use crate::{Item, Result, Thread, operate, utcb};
 
 handle! {
-    /// The right to set priorities, up to a maximum of its own.
+    /// The right to set priorities, up to a maximum of its own, and time
+    /// slices.
     Scheduler
 }
 
@@ -26,6 +27,10 @@ pub struct SchedulerInfo {
     pub longest_stretch: u64,
     /// What that was for.
     pub longest_cause: Cause,
+    /// Timer interrupts.
+    pub timer_interrupts: u64,
+    /// How many times the CPU began to wait for an interrupt.
+    pub halts: u64,
 }
 
 impl Scheduler {
@@ -35,6 +40,16 @@ impl Scheduler {
     /// `Perm` without the rights, or (argument 1) above the maximum.
     pub fn set_priority(self, thread: Thread, priority: u8) -> Result<()> {
         operate(self.0, &[SET_PRIORITY, priority.into()], &[Item::all(thread.0)]).map(drop)
+    }
+
+    /// Sets the time slice of `thread` (W needed there) to `ns` nanoseconds,
+    /// 100 000 to 1 000 000 000: how long it runs before the next one of its
+    /// priority does. Needs W.
+    ///
+    /// # Errors
+    /// `Perm` without the rights, `Inval` (argument 1) out of range.
+    pub fn set_slice(self, thread: Thread, ns: u64) -> Result<()> {
+        operate(self.0, &[SET_SLICE, ns], &[Item::all(thread.0)]).map(drop)
     }
 
     /// Where the time went. Needs R.
@@ -57,6 +72,14 @@ impl Scheduler {
     fn ask(self, words: &[u64]) -> Result<SchedulerInfo> {
         let [now, idle, switches, longest_stretch] = operate(self.0, words, &[])?.words;
         let longest_cause = Cause::from_bits(utcb::read(4));
-        Ok(SchedulerInfo { now, idle, switches, longest_stretch, longest_cause })
+        Ok(SchedulerInfo {
+            now,
+            idle,
+            switches,
+            longest_stretch,
+            longest_cause,
+            timer_interrupts: utcb::word(5),
+            halts: utcb::word(6),
+        })
     }
 }
