@@ -1,7 +1,9 @@
 //! Property tests of the whole kernel on a simulated machine: random
 //! operations of several tasks, with every invariant checked after each.
 
+mod lines;
 mod memory;
 mod random;
 mod scripted;
+mod signals;
 mod world;

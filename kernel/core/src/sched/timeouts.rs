@@ -97,3 +97,52 @@ impl Timeouts {
         moved(self.heap[at].thread, at as u32);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postern_arena::host::Space;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::vec;
+
+    proptest! {
+        #[test]
+        fn g09_deadlines_come_in_order(
+            work in prop::collection::vec((0u32..64, 0u64..40, 0u8..3), 1..300)
+        ) {
+            let mut space = Space::new(1);
+            let mut table = Table::new(space.region());
+            let at = table.next_page().expect("room");
+            prop_assert!(table.grow(space.page(at), |_| TimeoutEntry::default()).is_ok());
+            let mut timeouts = Timeouts::new(table);
+            // Where each thread's entry is, and what must be in the heap.
+            let mut places = vec![None; 64];
+            let mut model: BTreeSet<(u64, u32)> = BTreeSet::new();
+            for (thread, deadline, kind) in work {
+                let old = model.iter().find(|entry| entry.1 == thread).copied();
+                let thread = match (kind, timeouts.first()) {
+                    // The first one expires.
+                    (0, Some(first)) => first.thread,
+                    _ => thread,
+                };
+                let at: Option<u32> = places[thread as usize].take();
+                if let Some(at) = at {
+                    timeouts.remove(at, |thread, at| places[thread as usize] = Some(at));
+                    model.retain(|entry| entry.1 != thread);
+                } else if kind != 0 && old.is_none() {
+                    let entry = TimeoutEntry { deadline, thread };
+                    timeouts.insert(entry, |thread, at| places[thread as usize] = Some(at));
+                    model.insert((deadline, thread));
+                }
+                let first = timeouts.first().map(|entry| entry.deadline);
+                prop_assert_eq!(first, model.first().map(|entry| entry.0));
+                for (deadline, thread) in &model {
+                    let at = places[*thread as usize].expect("it has an entry") as usize;
+                    let entry = timeouts.heap[at];
+                    prop_assert_eq!((entry.deadline, entry.thread), (*deadline, *thread));
+                }
+            }
+        }
+    }
+}
