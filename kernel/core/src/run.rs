@@ -358,12 +358,14 @@ impl<M: Machine> Kernel<M> {
             }
             self.clock.switches += 1;
         }
-        let current = self.current.and_then(|thread| self.threads.get_mut(thread));
-        let slice = current.map_or(0, |thread| thread.slice_left.take().unwrap_or(thread.slice));
-        let rival = self
-            .current
-            .and_then(|thread| self.threads.get(thread))
-            .is_some_and(|thread| self.ready.has(thread.effective));
+        let (mut slice, mut rival) = (0, false);
+        if let Some(thread) = self.current.and_then(|thread| self.threads.get_mut(thread)) {
+            let left = thread.slice_left.take();
+            rival = self.ready.has(thread.effective);
+            if rival {
+                slice = left.unwrap_or(thread.slice);
+            }
+        }
         if donated {
             // On the caller's time: same payer, same slice.
             if rival && self.clock.slice_end.is_none() {

@@ -17,6 +17,7 @@ impl<M: Machine> Kernel<M> {
     /// Delivers the signals that a thread wants, if there are any: those of
     /// its bound notification in an open receive, of the one that it names in a
     /// closed one.
+    #[inline]
     pub(super) fn take_signals(&mut self, receiver: Ref<Thread<M>>) -> bool {
         let Some(thread) = self.threads.get_mut(receiver) else { return false };
         let wanted = match thread.source {
@@ -24,9 +25,8 @@ impl<M: Machine> Kernel<M> {
             Source::Notification(only) => Some(only),
             Source::Gate(_) => None,
         };
-        let Some(found) = wanted.and_then(|wanted| self.notifications.get_mut(wanted)) else {
-            return false;
-        };
+        let Some(wanted) = wanted else { return false };
+        let Some(found) = self.notifications.get_mut(wanted) else { return false };
         let bits = core::mem::take(&mut found.bits);
         if bits == 0 {
             return false;
