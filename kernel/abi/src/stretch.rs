@@ -28,7 +28,7 @@ pub enum Entry {
 
 /// The cause of a stretch, in one word: bits 0-31 the detail, 32-39 the entry,
 /// 40-47 the kind of the object for which a step of work was done on the way
-/// out (0: none), 48 whether a crash was reported.
+/// out (0: none).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Cause(u64);
 
@@ -45,12 +45,6 @@ impl Cause {
         Self(self.0 & !(0xff << 40) | (kind as u64) << 40)
     }
 
-    /// It also reported a crash.
-    #[must_use]
-    pub const fn with_report(self) -> Self {
-        Self(self.0 | 1 << 48)
-    }
-
     /// As it is told.
     #[must_use]
     pub const fn bits(self) -> u64 {
@@ -65,7 +59,7 @@ impl Cause {
 }
 
 /// Long operations of a thread, by the detail of [`Entry::Work`].
-const WORK: [&str; 10] = [
+const WORK: [&str; 11] = [
     "none",
     "zeroing",
     "making a table",
@@ -76,6 +70,7 @@ const WORK: [&str; 10] = [
     "revoking",
     "emptying",
     "listing",
+    "reporting a crash",
 ];
 
 impl fmt::Display for Cause {
@@ -96,9 +91,6 @@ impl fmt::Display for Cause {
         }
         if let Some(kind) = Kind::decode(self.0 >> 40 & 0xff) {
             write!(f, " and a step for a {kind:?}")?;
-        }
-        if self.0 >> 48 & 1 != 0 {
-            write!(f, " and the report of a crash")?;
         }
         Ok(())
     }

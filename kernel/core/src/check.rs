@@ -71,6 +71,22 @@ impl Kernel<Sim> {
                 assert_eq!(header.capabilities, counted, "capabilities of {target:?}");
             }
         }
+        self.check_built_in(&counts);
+    }
+
+    /// The same for what is there from boot on.
+    fn check_built_in(&self, counts: &HashMap<(u8, u32, u32), u32>) {
+        let counted = |kind: Kind, index: Option<u32>| -> u32 {
+            let mine = counts.iter().filter(|((of, at, _), _)| {
+                *of == kind as u8 && index.is_none_or(|index| index == *at)
+            });
+            mine.map(|(_, count)| count).sum()
+        };
+        assert_eq!(self.scheduler.capabilities, counted(Kind::Scheduler, None));
+        assert_eq!(self.log.capabilities, counted(Kind::Log, None));
+        for (irq, line) in self.irqs.iter().zip(0..) {
+            assert_eq!(irq.header.capabilities, counted(Kind::Irq, Some(line)), "line {line}");
+        }
     }
 
     /// Checks a child against its parent; returns its next sibling.

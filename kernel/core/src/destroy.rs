@@ -13,8 +13,13 @@ use crate::machine::Machine;
 use crate::object::thread::State;
 use crate::object::{Gate, Memory, Notification, Task, Thread};
 
-/// Slots or records that one step of a destruction deals with.
-const STEP: usize = 16;
+/// Capabilities that one step of a destruction takes away, or senders that it
+/// tells.
+const STEP: usize = 8;
+/// Slots that one step looks at.
+const LOOKED: usize = 256;
+/// Pages of a table that one step takes away.
+const PAGES: usize = 4;
 
 /// Takes an object out of its arena.
 macro_rules! take {
@@ -25,8 +30,12 @@ macro_rules! take {
 
 impl<M: Machine> Kernel<M> {
     /// Ends an object for everybody: nobody finds it any more. What takes more
-    /// than a few steps goes on in [`Kernel::drain`].
+    /// than a few steps goes on in [`Kernel::drain`]. What is there from boot on
+    /// stays.
     pub(crate) fn destroy(&mut self, target: Target) {
+        if matches!(target.kind, Kind::Irq | Kind::Scheduler | Kind::Log) {
+            return;
+        }
         let Some(header) = self.header_mut(target) else { return };
         if core::mem::replace(&mut header.dying, true) {
             return;
@@ -44,6 +53,7 @@ impl<M: Machine> Kernel<M> {
             _ => {}
         }
         // Small objects are gone with this first step.
+        self.stepped = true;
         if self.drain_object(target) {
             self.unlist_work(target);
             self.remove(target);
@@ -56,6 +66,7 @@ impl<M: Machine> Kernel<M> {
     /// is taken apart, a revocation or emptying that nobody waits for goes on.
     pub(crate) fn drain(&mut self) {
         let Some(target) = self.work_list else { return };
+        self.stepped = true;
         self.stretch_is(|cause| cause.with_step(target.kind));
         let Some(header) = self.header(target) else { return };
         let (dying, revoking) = (header.dying, header.revoking);
@@ -75,7 +86,6 @@ impl<M: Machine> Kernel<M> {
             }
             if target.kind == Kind::Thread {
                 let reference = target.reference();
-                self.finish_fault(reference);
                 // One that lives is here for a revocation of its capabilities:
                 // who waits for it goes on waiting.
                 let ended = self.threads.get(reference).is_some_and(|it| !it.is_alive());
@@ -164,11 +174,17 @@ impl<M: Machine> Kernel<M> {
         false
     }
 
+    /// Who waits for the answer of a thread that ends is told, and nobody will
+    /// answer the thread itself.
+    fn leave_partners(&mut self, reference: Ref<Thread<M>>) {
+        self.drop_caller(reference, AbortReason::Died);
+        self.forget_answerer(reference);
+    }
+
     /// A dying thread stops, whatever it is doing; who waits for its answer is
     /// told.
     fn begin_thread_end(&mut self, reference: Ref<Thread<M>>) {
-        self.drop_caller(reference, AbortReason::Died);
-        self.forget_answerer(reference);
+        self.leave_partners(reference);
         self.detach(reference);
         let Some(thread) = self.threads.get_mut(reference) else { return };
         thread.state = State::Exited;
@@ -229,8 +245,7 @@ impl<M: Machine> Kernel<M> {
     /// Nobody may wait for this thread any more: those who do get `Aborted`,
     /// and so does the one whose call it was handling.
     pub(crate) fn retire_thread(&mut self, reference: Ref<Thread<M>>) {
-        self.drop_caller(reference, AbortReason::Died);
-        self.forget_answerer(reference);
+        self.leave_partners(reference);
         if !self.drain_thread(reference) {
             self.list_work(Target::new(Kind::Thread, reference));
         }
@@ -289,7 +304,7 @@ impl<M: Machine> Kernel<M> {
             return false;
         }
         let Some(task) = self.tasks.get_mut(reference) else { return true };
-        for _ in 0..STEP {
+        for _ in 0..PAGES {
             if !shrink_table(&mut task.table, &mut self.machine, &mut self.frames) {
                 return true;
             }
@@ -311,38 +326,31 @@ impl<M: Machine> Kernel<M> {
     /// pages then go.
     fn clear_some(&mut self, reference: Ref<Task<M>>) {
         let Some(task) = self.tasks.get(reference) else { return };
-        let mut looked = 0;
-        let mut cleared = 0;
-        let last = task.table.len();
-        for slot in (0..last).rev() {
-            let used = self
-                .tasks
-                .get(reference)
-                .is_some_and(|task| task.table.get(slot).is_some_and(|slot| !slot.is_empty()));
-            if used {
-                let at = SlotId::new(reference.index(), slot as u32);
-                // What is being revoked from here must not escape upwards.
-                if self.is_revoking(at)
-                    && let Some(target) = self.slot(at).and_then(Slot::target)
-                    && !self.revoke_step(at, target)
-                {
-                    return;
-                }
-                self.clear(at);
-                cleared += 1;
-            }
-            looked += 1;
-            if cleared == STEP || looked == 16 * STEP {
+        let mut end = task.table.len();
+        let low = end.saturating_sub(LOOKED);
+        for _ in 0..STEP {
+            let Some(task) = self.tasks.get(reference) else { return };
+            let last = task.table[low..end].iter().rposition(|slot| !slot.is_empty());
+            let Some(last) = last else {
+                end = low;
                 break;
+            };
+            let at = SlotId::new(reference.index(), (low + last) as u32);
+            // What is being revoked from here must not escape upwards.
+            if self.is_revoking(at)
+                && let Some(target) = self.slot(at).and_then(Slot::target)
+                && !self.revoke_step(at, target)
+            {
+                return;
             }
+            self.clear(at);
+            end = low + last;
         }
-        // The table shrinks by what was found empty, so that the next step
-        // does not look there again.
+        // The table shrinks by what is empty, so that the next step does not
+        // look there again.
+        let per_page = PAGE as usize / size_of::<Slot>();
         let Some(task) = self.tasks.get_mut(reference) else { return };
-        let end = task.table.iter().rev().take(16 * STEP);
-        let empty = end.take_while(|slot| slot.is_empty()).count();
-        let per_page = PAGE as usize / size_of::<crate::cap::Slot>();
-        for _ in 0..empty / per_page {
+        while task.table.len() >= end + per_page {
             shrink_table(&mut task.table, &mut self.machine, &mut self.frames);
         }
     }

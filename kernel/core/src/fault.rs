@@ -6,17 +6,16 @@
 //! they were at the fault: nothing here may write a result into them.
 
 use postern_abi::op::{fault as answer, reason};
-use postern_abi::rights::Kind;
 use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
 use postern_arena::Ref;
 
 use crate::Kernel;
-use crate::cap::Target;
 use crate::machine::{Fault, Form, Machine};
 use crate::object::Thread;
 use crate::object::thread::{Expects, Message, State};
+use crate::work::Work;
 
 /// What a fault is about: an address, or the CPU's error code.
 fn detail(fault: Fault) -> u64 {
@@ -32,7 +31,7 @@ impl<M: Machine> Kernel<M> {
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.user.form = Form::Full;
         if !self.tell_handler(thread, fault) {
-            self.end_faulted(thread, fault);
+            self.begin_report(thread, fault);
         }
     }
 
@@ -79,28 +78,34 @@ impl<M: Machine> Kernel<M> {
     /// here: threads that handle each other's faults form chains of any length.
     pub(crate) fn lose_handler(&mut self, thread: Ref<Thread<M>>) {
         self.detach(thread);
+        let Some(faulted) = self.threads.get_mut(thread) else { return };
+        faulted.message = None;
+        faulted.answerer = None;
+        if let Some(fault) = faulted.fault.take() {
+            self.begin_report(thread, fault);
+            self.wake(thread);
+        }
+    }
+
+    /// The last that a thread does is to report its fault, in steps.
+    fn begin_report(&mut self, thread: Ref<Thread<M>>, fault: Fault) {
         if let Some(faulted) = self.threads.get_mut(thread) {
-            faulted.message = None;
-            faulted.answerer = None;
-            faulted.state = State::Faulted;
-        }
-        self.list_work(Target::new(Kind::Thread, thread));
-    }
-
-    /// The end of a thread that [`Kernel::lose_handler`] has stopped.
-    pub(crate) fn finish_fault(&mut self, thread: Ref<Thread<M>>) {
-        let fault = self.threads.get_mut(thread).and_then(|thread| thread.fault.take());
-        if let Some(fault) = fault {
-            self.end_faulted(thread, fault);
+            faulted.work = Some(Work::Report { fault, line: 0 });
         }
     }
 
-    /// Reports a faulted thread and ends it.
-    fn end_faulted(&mut self, thread: Ref<Thread<M>>, fault: Fault) {
-        let Some(faulted) = self.threads.get(thread) else { return };
+    /// Writes a line of the report of a fault; after the last one the thread
+    /// ends.
+    pub(crate) fn report_step(&mut self, thread: Ref<Thread<M>>, fault: Fault, line: u32) {
+        if self.report_line(thread, fault, line) {
+            if let Some(faulted) = self.threads.get_mut(thread) {
+                faulted.work = Some(Work::Report { fault, line: line + 1 });
+            }
+            return;
+        }
+        let Some(faulted) = self.threads.get_mut(thread) else { return };
+        faulted.work = None;
         let rip = faulted.user.registers.rip;
-        self.stretch_is(Cause::with_report);
-        self.report_fault(thread, fault);
         let why = reason::EXCEPTION + u64::from(fault.vector);
         self.end_thread(thread, State::Faulted, [why, detail(fault), rip, fault.error]);
     }

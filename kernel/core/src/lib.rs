@@ -55,7 +55,7 @@ use core::cell::Cell;
 
 use machine::{Area, Machine};
 use mem::{FrameAllocator, FrameInfo};
-use object::{Factory, Gate, IoPort, Irq, Mapping, Memory, Notification, Task, Thread};
+use object::{Factory, Gate, Header, IoPort, Irq, Mapping, Memory, Notification, Task, Thread};
 use postern_abi::Rights;
 use postern_arena::{Arena, Ref, Table};
 use sched::{ReadyQueue, Timeouts};
@@ -77,6 +77,10 @@ pub struct Kernel<M: Machine> {
     notifications: Arena<Notification<M>>,
     ports: Arena<IoPort>,
     irqs: [Irq<M>; LINES],
+    /// Capabilities of the scheduler, whatever their maximum.
+    scheduler: Header,
+    /// Capabilities of the log.
+    log: Header,
     ready: ReadyQueue,
     timeouts: Timeouts,
     /// The running thread; ready, and in no queue.
@@ -93,6 +97,9 @@ pub struct Kernel<M: Machine> {
     /// Objects that have work to be done for (being taken apart, revoked,
     /// emptied), first one.
     work_list: Option<cap::Target>,
+    /// A step of destruction or revocation was done since the last one on a way
+    /// out.
+    stepped: bool,
 }
 
 impl<M: Machine> Kernel<M> {
@@ -123,6 +130,8 @@ impl<M: Machine> Kernel<M> {
             notifications: arena!(),
             ports: arena!(),
             irqs: [const { Irq::UNBOUND }; LINES],
+            scheduler: Header::BUILT_IN,
+            log: Header::BUILT_IN,
             ready: ReadyQueue::default(),
             timeouts: Timeouts::new(Table::new(region(&mut machine))),
             current: None,
@@ -132,6 +141,7 @@ impl<M: Machine> Kernel<M> {
             init: None,
             missing: Cell::new(Rights::empty()),
             work_list: None,
+            stepped: false,
             machine,
         }
     }

@@ -295,7 +295,7 @@ pub trait Machine: Sized {
     fn log(&mut self, bytes: &[u8]);
 
     /// Most page-table entries that one call of `map` or `unmap` works through.
-    const STEP: u64 = 512;
+    const STEP: u64 = 256;
 }
 
 /// Lets `write!` go to the log of a machine.

@@ -30,8 +30,8 @@ pub struct Header {
     pub dying: bool,
     /// It stands in the list of objects that have work to be done for.
     pub listed: bool,
-    /// The next object in that list.
-    pub next_listed: Option<Target>,
+    /// The next and the previous object in that list.
+    pub of_work: (Option<Target>, Option<Target>),
     /// Everything derived from this slot is being taken back: until that is
     /// done nothing new is derived from any capability of the object.
     pub revoking: Option<SlotId>,
@@ -40,6 +40,9 @@ pub struct Header {
 }
 
 impl Header {
+    /// An object that is there from boot on and that no factory made.
+    pub const BUILT_IN: Self = Self::new(Ref::new(u32::MAX, 0), 0);
+
     /// An object with no capability yet.
     #[must_use]
     pub const fn new(factory: Ref<Factory>, charge: u64) -> Self {
@@ -49,7 +52,7 @@ impl Header {
             charge,
             dying: false,
             listed: false,
-            next_listed: None,
+            of_work: (None, None),
             revoking: None,
             of_factory: (None, None),
         }

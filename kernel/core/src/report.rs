@@ -12,97 +12,114 @@ use crate::machine::{Fault, LogWriter, Machine};
 use crate::object::Thread;
 
 /// Most frames of a backtrace.
-const FRAMES: usize = 16;
+const FRAMES: u32 = 16;
+/// The first line of the backtrace.
+const FIRST_FRAME: u32 = 7;
 
 impl<M: Machine> Kernel<M> {
-    /// Writes the report of a fault to the log.
-    pub(crate) fn report_fault(&mut self, thread: Ref<Thread<M>>, fault: Fault) {
+    /// Writes line `line` of the report of a fault to the log; `false` when the
+    /// report has no such line. A line a step, because a serial port is slow.
+    pub(crate) fn report_line(&mut self, thread: Ref<Thread<M>>, fault: Fault, line: u32) -> bool {
         // A log that cannot be written has nobody to complain to.
-        let _ = self.write_report(thread, fault);
+        self.write_line(thread, fault, line).unwrap_or(false)
     }
 
-    fn write_report(&mut self, thread: Ref<Thread<M>>, fault: Fault) -> core::fmt::Result {
-        let Some(faulted) = self.threads.get(thread) else { return Ok(()) };
-        let r = faulted.user.registers.clone();
-        let task = faulted.task.and_then(|task| self.tasks.get(task));
+    fn write_line(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        fault: Fault,
+        line: u32,
+    ) -> Result<bool, core::fmt::Error> {
+        let Some(faulted) = self.threads.get(thread) else { return Ok(false) };
+        let r = &faulted.user.registers.clone();
         let (mut name, mut base, mut build) = ([0; 32], 0, 0);
-        let mut return_addresses = [0; FRAMES];
-        let mut depth = 0;
-        if let Some(task) = task {
+        if let Some(task) = faulted.task.and_then(|task| self.tasks.get(task)) {
             let bytes = task.name().as_bytes();
             name[..bytes.len()].copy_from_slice(bytes);
             (base, build) = (task.base, task.build);
-            // The chain of frame pointers; each is checked by `peek`, and must
-            // lead upwards, so that the walk ends.
-            let mut frame = r.rbp;
-            while let Some(space) = task.space.as_ref().filter(|_| depth < FRAMES) {
-                let next = self.machine.peek(space, frame);
-                let back = frame.checked_add(8).and_then(|at| self.machine.peek(space, at));
-                let (Some(next), Some(back)) = (next, back) else { break };
-                if back == 0 {
-                    break;
-                }
-                return_addresses[depth] = back;
-                depth += 1;
-                if next <= frame {
-                    break;
-                }
-                frame = next;
-            }
         }
         let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
         let name = core::str::from_utf8(&name[..end]).unwrap_or("?");
+        let caller = match line.checked_sub(FIRST_FRAME) {
+            Some(depth) => match self.caller(thread, depth) {
+                Some(address) => Some((depth, address)),
+                None => return Ok(false),
+            },
+            None => None,
+        };
         let log = &mut LogWriter(&mut self.machine);
-        let what = reason::name(reason::EXCEPTION + u64::from(fault.vector));
-        write!(
-            log,
-            "fault: program `{name}` (build {build:016x}), thread {}: {what}",
-            thread.index()
-        )?;
-        if fault.vector == 14 {
-            let access = match fault.error {
-                error if error & 16 != 0 => "executing",
-                error if error & 2 != 0 => "writing",
-                _ => "reading",
-            };
-            let present = if fault.error & 1 != 0 { "forbidden there" } else { "nothing mapped" };
-            write!(log, " {access} {:#x} ({present})", fault.address)?;
-        } else if fault.error != 0 {
-            write!(log, ", error code {:#x}", fault.error)?;
+        match (line, caller) {
+            (0, _) => {
+                let what = reason::name(reason::EXCEPTION + u64::from(fault.vector));
+                let index = thread.index();
+                write!(
+                    log,
+                    "fault: program `{name}` (build {build:016x}), thread {index}: {what}"
+                )?;
+                write_detail(log, fault)?;
+            }
+            (1, _) => {
+                write!(log, "  at ")?;
+                write_symbol(log, name, r.rip, base)?;
+            }
+            (2, _) => four(log, [("rax", r.rax), ("rbx", r.rbx), ("rcx", r.rcx), ("rdx", r.rdx)])?,
+            (3, _) => four(log, [("rsi", r.rsi), ("rdi", r.rdi), ("rbp", r.rbp), ("rsp", r.rsp)])?,
+            (4, _) => four(log, [("r8 ", r.r8), ("r9 ", r.r9), ("r10", r.r10), ("r11", r.r11)])?,
+            (5, _) => four(log, [("r12", r.r12), ("r13", r.r13), ("r14", r.r14), ("r15", r.r15)])?,
+            (6, _) => write!(log, "  rip {:016x} flags {:08x}", r.rip, r.rflags)?,
+            (_, Some((depth, address))) => {
+                write!(log, "  #{depth} ")?;
+                // The call lies before the address that it returns to.
+                write_symbol(log, name, address.saturating_sub(1), base)?;
+            }
+            (_, None) => return Ok(false),
         }
         writeln!(log)?;
-        write!(log, "  at ")?;
-        write_symbol(log, name, r.rip, base)?;
-        writeln!(log)?;
-        writeln!(
-            log,
-            "  rax {:016x} rbx {:016x} rcx {:016x} rdx {:016x}",
-            r.rax, r.rbx, r.rcx, r.rdx
-        )?;
-        writeln!(
-            log,
-            "  rsi {:016x} rdi {:016x} rbp {:016x} rsp {:016x}",
-            r.rsi, r.rdi, r.rbp, r.rsp
-        )?;
-        writeln!(
-            log,
-            "  r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}",
-            r.r8, r.r9, r.r10, r.r11
-        )?;
-        writeln!(
-            log,
-            "  r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}",
-            r.r12, r.r13, r.r14, r.r15
-        )?;
-        writeln!(log, "  rip {:016x} flags {:08x}", r.rip, r.rflags)?;
-        for (depth, address) in return_addresses[..depth].iter().enumerate() {
-            write!(log, "  #{depth} ")?;
-            // The call lies before the address that it returns to.
-            write_symbol(log, name, address.saturating_sub(1), base)?;
-            writeln!(log)?;
-        }
-        Ok(())
+        Ok(true)
     }
+
+    /// The return address `depth` calls up the chain of frame pointers. Each of
+    /// them is checked by `peek`, and must lead upwards, so that the walk ends.
+    fn caller(&self, thread: Ref<Thread<M>>, depth: u32) -> Option<u64> {
+        let faulted = self.threads.get(thread)?;
+        let space = self.tasks.get(faulted.task?)?.space.as_ref()?;
+        let mut frame = faulted.user.registers.rbp;
+        for level in 0..=depth.min(FRAMES) {
+            let next = self.machine.peek(space, frame)?;
+            let back = self.machine.peek(space, frame.checked_add(8)?).filter(|back| *back != 0)?;
+            if level == depth {
+                return (depth < FRAMES).then_some(back);
+            }
+            if next <= frame {
+                return None;
+            }
+            frame = next;
+        }
+        None
+    }
+}
+
+/// What the fault is about.
+fn write_detail(log: &mut impl Write, fault: Fault) -> core::fmt::Result {
+    if fault.vector != 14 {
+        return match fault.error {
+            0 => Ok(()),
+            error => write!(log, ", error code {error:#x}"),
+        };
+    }
+    let access = match fault.error {
+        error if error & 16 != 0 => "executing",
+        error if error & 2 != 0 => "writing",
+        _ => "reading",
+    };
+    let present = if fault.error & 1 != 0 { "forbidden there" } else { "nothing mapped" };
+    write!(log, " {access} {:#x} ({present})", fault.address)
+}
+
+/// Four registers with their names.
+fn four(log: &mut impl Write, registers: [(&str, u64); 4]) -> core::fmt::Result {
+    write!(log, " ")?;
+    registers.iter().try_for_each(|(name, value)| write!(log, " {name} {value:016x}"))
 }
 
 /// An address in the form that `xtask` looks for; plain outside of the image.

@@ -48,6 +48,7 @@ impl<M: Machine> Kernel<M> {
     /// Takes away some of what was derived from the capability in `at`; `true`
     /// when nothing is left.
     pub(crate) fn revoke_step(&mut self, at: SlotId, target: Target) -> bool {
+        self.stepped = true;
         for _ in 0..STEP {
             let slot = self.slot(at).filter(|slot| slot.target() == Some(target));
             match slot.and_then(|slot| slot.links.first_child()).map(|child| child.node()) {
@@ -110,10 +111,13 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn list_work(&mut self, target: Target) {
         let next = self.work_list;
         let Some(header) = self.header_mut(target) else { return };
-        if !header.listed {
-            header.listed = true;
-            header.next_listed = next;
-            self.work_list = Some(target);
+        if core::mem::replace(&mut header.listed, true) {
+            return;
+        }
+        header.of_work = (next, None);
+        self.work_list = Some(target);
+        if let Some(next) = next.and_then(|next| self.header_mut(next)) {
+            next.of_work.1 = Some(target);
         }
     }
 
@@ -123,18 +127,13 @@ impl<M: Machine> Kernel<M> {
         if !core::mem::replace(&mut header.listed, false) {
             return;
         }
-        let next = header.next_listed.take();
-        if self.work_list == Some(target) {
-            self.work_list = next;
-            return;
+        let (next, previous) = core::mem::take(&mut header.of_work);
+        match previous.and_then(|previous| self.header_mut(previous)) {
+            Some(previous) => previous.of_work.0 = next,
+            None => self.work_list = next,
         }
-        let mut at = self.work_list;
-        while let Some(header) = at.and_then(|at| self.header_mut(at)) {
-            if header.next_listed == Some(target) {
-                header.next_listed = next;
-                return;
-            }
-            at = header.next_listed;
+        if let Some(next) = next.and_then(|next| self.header_mut(next)) {
+            next.of_work.1 = previous;
         }
     }
 

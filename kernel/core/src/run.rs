@@ -280,9 +280,13 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn choose(&mut self) -> Next {
-        // What nobody waits for gets on by a step at every way out.
+        // What nobody waits for gets on by a step at every way out, unless one
+        // was done already.
         if self.work_list.is_some() {
-            self.drain();
+            if !self.stepped {
+                self.drain();
+            }
+            self.stepped = false;
         }
         if self.reschedule {
             self.reschedule = false;

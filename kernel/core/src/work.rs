@@ -17,7 +17,7 @@ use crate::account::{Charged, QUOTA};
 use crate::cap::{SlotId, Target};
 use crate::invoke::Answer;
 use crate::invoke::factory::ALL;
-use crate::machine::{Access, Machine, Placement};
+use crate::machine::{Access, Fault, Machine, Placement};
 use crate::object::{Factory, Mapping, Memory, Task, Thread};
 
 /// Pages zeroed in one step (64 KiB).
@@ -105,6 +105,20 @@ pub enum Work<M: Machine> {
     },
     /// Wait until everything made through a factory is gone.
     Empty(Ref<Factory>),
+    /// Describe used slots of a task.
+    List {
+        /// The task.
+        task: Ref<Task<M>>,
+        /// The first slot that was not looked at yet.
+        from: u64,
+    },
+    /// Report a fault that nobody handles, then end.
+    Report {
+        /// The fault.
+        fault: Fault,
+        /// The next line.
+        line: u32,
+    },
 }
 
 impl<M: Machine> Work<M> {
@@ -119,6 +133,8 @@ impl<M: Machine> Work<M> {
             Self::Destroy(_) => 6,
             Self::Revoke { .. } => 7,
             Self::Empty(_) => 8,
+            Self::List { .. } => 9,
+            Self::Report { .. } => 10,
         }
     }
 }
@@ -184,6 +200,9 @@ impl<M: Machine> Kernel<M> {
                 let emptying = self.factories.get(factory).is_some_and(|it| it.emptying);
                 if emptying { Ok(Some(work)) } else { Ok(None) }
             }
+            Work::List { task, from } => self.list_step(thread, task, from),
+            // Its registers are not to be touched.
+            Work::Report { fault, line } => return self.report_step(thread, fault, line),
         };
         // The step may have ended the thread itself.
         let Some(thread) = self.threads.get_mut(thread) else { return };
@@ -210,6 +229,7 @@ impl<M: Machine> Kernel<M> {
             Work::Map { .. } | Work::Unmap { .. } | Work::Protect(_) => {}
             // These go on without whoever asked for them.
             Work::Destroy(_) | Work::Empty(_) => {}
+            Work::List { .. } | Work::Report { .. } => {}
             Work::Revoke { target, .. } => self.list_work(target),
         }
     }

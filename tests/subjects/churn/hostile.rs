@@ -2,6 +2,7 @@
 //! operations from several tasks on what they share and what they make.
 
 use postern_tests::protocol::PRIORITY;
+use postern_tests::random::Random;
 use postern_tests::runtime::log;
 use postern_tests::syscall::abi::PAGE;
 use postern_tests::syscall::abi::op::{factory, memory, task};
@@ -26,46 +27,30 @@ const QUOTA: u64 = 1 << 20;
 const DONE: usize = 10;
 const SUCCESS: usize = 20;
 
-/// A xorshift generator.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 9) % end
+/// A slot in which there may be something of use.
+fn any_slot(random: &mut Random) -> u64 {
+    match random.below(8) {
+        0 => random.below(peer::COUNT + 2),
+        1 => 64 + random.below(8),
+        _ => 72 + random.below(50),
     }
+}
 
-    fn of(&mut self, numbers: &[u64]) -> u64 {
-        numbers[self.below(numbers.len() as u64) as usize]
-    }
-
-    /// A slot in which there may be something of use.
-    fn slot(&mut self) -> u64 {
-        match self.below(8) {
-            0 => self.below(peer::COUNT + 2),
-            1 => 64 + self.below(8),
-            _ => 72 + self.below(50),
-        }
-    }
-
-    /// An address of a small part of the address space.
-    fn address(&mut self) -> u64 {
-        0xd_0000_0000 + self.below(48) * PAGE
-    }
+/// An address of a small part of the address space.
+fn address(random: &mut Random) -> u64 {
+    0xd_0000_0000 + random.below(48) * PAGE
 }
 
 /// One operation: handle, words, item.
 fn operation(random: &mut Random) -> (u64, [u64; 5], u64) {
     // Given: 64 the own factory, 65 a shared task, 66 shared memory, 67 a
     // shared gate; slot 1 is the own task, without D.
-    let tasks = [1, 1, 65, 65, random.slot()];
-    let any = random.slot();
-    let (from, to) = (random.slot(), random.slot());
+    let tasks = [1, 1, 65, 65, any_slot(random)];
+    let any = any_slot(random);
+    let (from, to) = (any_slot(random), any_slot(random));
     match random.below(24) {
         0..4 => {
-            let kind = random.of(&[
+            let kind = random.one_of(&[
                 Kind::Memory as u64,
                 Kind::Memory as u64,
                 Kind::Gate as u64,
@@ -80,35 +65,38 @@ fn operation(random: &mut Random) -> (u64, [u64; 5], u64) {
                 3 => random.below(120),
                 _ => PAGE * (1 + random.below(20)),
             };
-            (random.of(&[64, 64, 64, any]), [factory::CREATE, kind, to, size, 0], 0)
+            (random.one_of(&[64, 64, 64, any]), [factory::CREATE, kind, to, size, 0], 0)
         }
         4..8 => {
-            let rights = random.of(&[4, 5, 4, 5, 68, 7, 69]);
+            let rights = random.one_of(&[4, 5, 4, 5, 68, 7, 69]);
             let offset = random.below(4) * PAGE;
-            let words = [task::MAP, random.address(), offset, PAGE * (1 + random.below(6)), rights];
-            (random.of(&tasks), words, random.of(&[66, any, from]))
+            let words = [task::MAP, address(random), offset, PAGE * (1 + random.below(6)), rights];
+            (random.one_of(&tasks), words, random.one_of(&[66, any, from]))
         }
         8..10 => {
-            let words = [task::UNMAP, random.address(), PAGE * (1 + random.below(32)), 0, 0];
-            (random.of(&tasks), words, 0)
+            let words = [task::UNMAP, address(random), PAGE * (1 + random.below(32)), 0, 0];
+            (random.one_of(&tasks), words, 0)
         }
         10..12 => {
-            let rights = random.of(&[4, 5, 68]);
-            let words = [task::PROTECT, random.address(), PAGE * (1 + random.below(32)), rights, 0];
-            (random.of(&tasks), words, 0)
+            let rights = random.one_of(&[4, 5, 68]);
+            let words = [task::PROTECT, address(random), PAGE * (1 + random.below(32)), rights, 0];
+            (random.one_of(&tasks), words, 0)
         }
         12..16 => {
-            let mask = random.of(&[0xff, 0xff, 0xdf, 0x15, random.0 & 0xff]);
-            (random.of(&tasks), [task::DERIVE, from, to, mask, 0], 0)
+            let other = random.number() & 0xff;
+            let mask = random.one_of(&[0xff, 0xff, 0xdf, 0x15, other]);
+            (random.one_of(&tasks), [task::DERIVE, from, to, mask, 0], 0)
         }
-        16..18 => (random.of(&tasks), [task::DELEGATE, to, 0, 0, 0], random.of(&[66, 67, any])),
-        18..20 => (random.of(&tasks), [task::DELETE, from.max(64), random.below(2), 0, 0], 0),
-        20 => (random.of(&tasks), [task::REVOKE, from, 0, 0, 0], 0),
-        21 => (random.of(&tasks), [task::MOVE, from.max(72), to, 0, 0], 0),
+        16..18 => {
+            (random.one_of(&tasks), [task::DELEGATE, to, 0, 0, 0], random.one_of(&[66, 67, any]))
+        }
+        18..20 => (random.one_of(&tasks), [task::DELETE, from.max(64), random.below(2), 0, 0], 0),
+        20 => (random.one_of(&tasks), [task::REVOKE, from, 0, 0, 0], 0),
+        21 => (random.one_of(&tasks), [task::MOVE, from.max(72), to, 0, 0], 0),
         22 => (any, [memory::SPLIT, PAGE * random.below(8), to, 0, 0], 0),
         _ => (
             any,
-            [random.of(&[factory::EMPTY, factory::INFO, memory::PHYS, task::INFO]), 0, 0, 0, 0],
+            [random.one_of(&[factory::EMPTY, factory::INFO, memory::PHYS, task::INFO]), 0, 0, 0, 0],
             0,
         ),
     }
@@ -116,7 +104,7 @@ fn operation(random: &mut Random) -> (u64, [u64; 5], u64) {
 
 /// A hostile program; `number` says which.
 fn hostile(number: u64) -> u64 {
-    let mut random = Random(SEED + number * 77_777);
+    let mut random = Random::new(SEED + number * 77_777);
     for _ in 0..OPERATIONS {
         let (handle, words, item) = operation(&mut random);
         // Nothing of what the program itself needs: its own range is mapped

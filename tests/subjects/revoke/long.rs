@@ -45,7 +45,7 @@ const ANSWERS: usize = 8;
 
 /// How the capabilities hang together.
 #[derive(Debug, Clone, Copy)]
-enum Shape {
+pub enum Shape {
     /// All below the first.
     Flat,
     /// Each below the one before.
@@ -56,7 +56,7 @@ enum Shape {
 
 /// A task with [`COUNT`] capabilities in slots 1 and up, all below the one in
 /// slot 1, which is derived from `item`.
-fn grow(ctx: &Ctx, item: Item, shape: Shape) -> Result<Task, Failure> {
+pub fn grow(ctx: &Ctx, item: Item, shape: Shape) -> Result<Task, Failure> {
     let task = ctx.factory.create_task(ctx.slot()?, u64::from(COUNT) + 1)?;
     task.delegate(item, Slot::new(1))?;
     for slot in 2..=COUNT {
@@ -230,12 +230,12 @@ fn revoke_g01_busy_for_others_meanwhile(ctx: &Ctx) -> Verdict {
 }
 
 /// A body: revokes what is below slot 1 of the task in `slot`.
-fn revoke_slot_one(slot: u64) -> u64 {
+pub fn revoke_slot_one(slot: u64) -> u64 {
     tell(Task::new(Slot::new(slot as u32)).revoke(Slot::new(1)))
 }
 
 /// Sleeps until a revocation in `task` is under way.
-fn await_middle(task: Task) -> Verdict {
+pub fn await_middle(task: Task) -> Verdict {
     for _ in 0..100_000 {
         let used = task.info()?.slots_used;
         check!(used > 1, "it is over already");

@@ -6,6 +6,7 @@
 
 extern crate alloc;
 
+mod built_in;
 mod long;
 mod random;
 mod reach;
@@ -13,7 +14,7 @@ mod tree;
 
 use postern_tests::syscall::{ListedCapability, Rights, Slot, Task};
 
-postern_tests::subject!(tree, reach, long, random);
+postern_tests::subject!(tree, reach, long, built_in, random);
 
 /// An empty line of a list.
 const NOTHING: ListedCapability = ListedCapability {

@@ -18,8 +18,8 @@ use crate::work::Work;
 
 /// Slots in one page of a table.
 const SLOTS_PER_PAGE: u64 = PAGE / size_of::<Slot>() as u64;
-/// Pages of a table that one step makes (64 KiB).
-const GROWTH: usize = 16;
+/// Pages of a table that one step makes.
+const GROWTH: usize = 4;
 /// Bytes of the tables that an empty address space begins with.
 const ROOT_TABLES: u64 = 2 * PAGE;
 /// All rights but the one that only gates have.
@@ -127,6 +127,7 @@ impl<M: Machine> Kernel<M> {
                 if maximum > u64::from(whole.target.index) {
                     return Err(refuse(ErrorNumber::Perm, 3));
                 }
+                self.check_derivable(whole.target, ErrorCode::ITEM)?;
                 let parent = Some(NodeId::slot(whole.slot));
                 let target = Target::value(Kind::Scheduler, maximum as u32);
                 self.install(at, target, whole.rights, parent);

@@ -9,11 +9,13 @@ use super::{Answer, Reaction, Request, Result, refuse};
 use crate::Kernel;
 use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::Machine;
-use crate::object::{Memory, Task};
+use crate::object::{Memory, Task, Thread};
 use crate::work::{Protection, Work};
 
 /// Most slots that one LIST describes.
 const LISTED: usize = 15;
+/// Slots that one step of LIST looks at.
+const LOOKED: usize = 256;
 
 impl<M: Machine> Kernel<M> {
     pub(super) fn invoke_task(&mut self, request: &Request<M>, operation: u64) -> Result {
@@ -121,7 +123,8 @@ impl<M: Machine> Kernel<M> {
             task::LIST => {
                 self.need(request, Rights::R)?;
                 let from = self.word(request, 1)?;
-                self.list(request, reference, from)
+                self.start_work(request.thread, Work::List { task: reference, from });
+                Ok(Reaction::Settled)
             }
             task::SET_NAME => {
                 self.need(request, Rights::W)?;
@@ -222,20 +225,25 @@ impl<M: Machine> Kernel<M> {
         Ok(Answer::none().into())
     }
 
-    /// Describes used slots from `from` on.
-    fn list(&self, request: &Request<M>, reference: Ref<Task<M>>, from: u64) -> Result {
+    /// Describes used slots from `from` on, if there are some among the next
+    /// ones; else goes on behind them.
+    pub(crate) fn list_step(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        reference: Ref<Task<M>>,
+        from: u64,
+    ) -> core::result::Result<Option<Work<M>>, ErrorCode> {
         let gone = refuse(ErrorNumber::NotExistent, 0);
-        let table = &self.tasks.get(reference).ok_or(gone)?.table;
+        let found = self.tasks.get(reference).filter(|task| !task.header.dying);
+        let table = &found.ok_or(gone)?.table;
         let start = usize::try_from(from).map_or(table.len(), |from| from.min(table.len()));
-        let used = table[start..].iter().zip(start..);
+        let end = table.len().min(start + LOOKED);
         let mut words = [0; 1 + 4 * LISTED];
         let mut count = 0;
-        // Capabilities of dead objects are as good as empty.
-        let live = used.filter_map(|(slot, number)| {
-            let target = slot.target().filter(|target| self.exists(*target))?;
-            Some((slot, number, target))
-        });
-        for (slot, number, target) in live.take(LISTED) {
+        for (slot, number) in table[start..end].iter().zip(start..) {
+            // Capabilities of dead objects are as good as empty.
+            let target = slot.target().filter(|target| self.exists(*target));
+            let Some(target) = target else { continue };
             let (a, b) = self.details(target, slot.rights());
             let described = &mut words[1 + 4 * count..5 + 4 * count];
             described.copy_from_slice(&[
@@ -245,13 +253,21 @@ impl<M: Machine> Kernel<M> {
                 b,
             ]);
             count += 1;
+            if count == LISTED {
+                break;
+            }
+        }
+        if count == 0 && end < table.len() {
+            return Ok(Some(Work::List { task: reference, from: end as u64 }));
         }
         words[0] = count as u64;
         for (index, word) in words.iter().enumerate().skip(4) {
-            self.put(request, index, *word);
+            self.set_utcb_word(thread, index, *word);
         }
-        let total = 1 + 4 * count;
-        Ok(Answer::many(total, [words[0], words[1], words[2], words[3]]).into())
+        if let Some(thread) = self.threads.get_mut(thread) {
+            Answer::many(1 + 4 * count, [words[0], words[1], words[2], words[3]]).store(thread);
+        }
+        Ok(None)
     }
 
     /// Two numbers that tell more about an object.

@@ -14,7 +14,7 @@ use crate::object::thread::{Expects, Message, Queue, Source, State};
 use crate::object::{Gate, Thread};
 
 /// Senders that one step releases from a gate that was bound.
-const STEP: usize = 64;
+const STEP: usize = 8;
 
 /// What a system call does to its caller.
 pub(crate) type Outcome = Result<Done, ErrorCode>;

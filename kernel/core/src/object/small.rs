@@ -67,6 +67,8 @@ pub struct Notification<M: Machine> {
 
 /// A hardware interrupt line.
 pub struct Irq<M: Machine> {
+    /// Capabilities; no factory made it and none is charged.
+    pub header: Header,
     /// What it signals, and with which bits.
     pub bound: Option<(Ref<Notification<M>>, u64)>,
     /// An interrupt was signalled and is not acknowledged yet.
@@ -81,8 +83,14 @@ pub struct Irq<M: Machine> {
 
 impl<M: Machine> Irq<M> {
     /// A line of nobody.
-    pub const UNBOUND: Self =
-        Self { bound: None, pending: false, masked: false, missed: false, count: 0 };
+    pub const UNBOUND: Self = Self {
+        header: Header::BUILT_IN,
+        bound: None,
+        pending: false,
+        masked: false,
+        missed: false,
+        count: 0,
+    };
 }
 
 /// A range of x86 I/O ports.

@@ -235,8 +235,11 @@ fn a_handler_that_gives_up_or_dies_ends_the_thread() {
         }
         world.kernel.settle();
         world.kernel.check();
-        assert!(world.kernel.machine.log.contains("page fault reading 0x8"));
+        // The thread reports its fault when its turn comes.
         world.run_until(0);
+        world.call(Code::Yield.plain(), [0; 6]);
+        world.run_until(0);
+        assert!(world.kernel.machine.log.contains("page fault reading 0x8"));
         let info = world.must(102, &[op::thread::INFO], &[]);
         assert_eq!(info[0], op::thread::ThreadState::Faulted as u64);
     }
