@@ -13,9 +13,10 @@ use crate::machine::Machine;
 use crate::object::thread::State;
 use crate::object::{Gate, Memory, Notification, Task, Thread};
 
-/// Capabilities that one step of a destruction takes away, or senders that it
-/// tells.
+/// Senders that one step of a destruction tells.
 const STEP: usize = 8;
+/// Capabilities that one step takes away; each may be the last of its object.
+const CLEARED: usize = 4;
 /// Slots that one step looks at.
 const LOOKED: usize = 256;
 /// Pages of a table that one step takes away.
@@ -65,7 +66,7 @@ impl<M: Machine> Kernel<M> {
     /// One bounded step for the first object on the list of work: a dying one
     /// is taken apart, a revocation or emptying that nobody waits for goes on.
     pub(crate) fn drain(&mut self) {
-        let Some(target) = self.work_list else { return };
+        let Some(target) = self.work_list.and_then(|first| self.listed(first)) else { return };
         self.stepped = true;
         self.stretch_is(|cause| cause.with_step(target.kind));
         let Some(header) = self.header(target) else { return };
@@ -328,7 +329,7 @@ impl<M: Machine> Kernel<M> {
         let Some(task) = self.tasks.get(reference) else { return };
         let mut end = task.table.len();
         let low = end.saturating_sub(LOOKED);
-        for _ in 0..STEP {
+        for _ in 0..CLEARED {
             let Some(task) = self.tasks.get(reference) else { return };
             let last = task.table[low..end].iter().rposition(|slot| !slot.is_empty());
             let Some(last) = last else {

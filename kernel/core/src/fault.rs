@@ -30,8 +30,11 @@ impl<M: Machine> Kernel<M> {
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.user.form = Form::Full;
-        if !self.tell_handler(thread, fault) {
-            self.begin_report(thread, fault);
+        if !self.tell_handler(thread, fault)
+            && let Some(faulted) = self.threads.get_mut(thread)
+        {
+            faulted.fault = Some(fault);
+            faulted.work = Some(Work::Report { line: 0 });
         }
     }
 
@@ -81,30 +84,23 @@ impl<M: Machine> Kernel<M> {
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.message = None;
         faulted.answerer = None;
-        if let Some(fault) = faulted.fault.take() {
-            self.begin_report(thread, fault);
-            self.wake(thread);
-        }
-    }
-
-    /// The last that a thread does is to report its fault, in steps.
-    fn begin_report(&mut self, thread: Ref<Thread<M>>, fault: Fault) {
-        if let Some(faulted) = self.threads.get_mut(thread) {
-            faulted.work = Some(Work::Report { fault, line: 0 });
-        }
+        // The last that it does is to report its fault, in steps.
+        faulted.work = Some(Work::Report { line: 0 });
+        self.wake(thread);
     }
 
     /// Writes a line of the report of a fault; after the last one the thread
     /// ends.
-    pub(crate) fn report_step(&mut self, thread: Ref<Thread<M>>, fault: Fault, line: u32) {
+    pub(crate) fn report_step(&mut self, thread: Ref<Thread<M>>, line: u32) {
+        let Some(fault) = self.threads.get(thread).and_then(|it| it.fault) else { return };
         if self.report_line(thread, fault, line) {
             if let Some(faulted) = self.threads.get_mut(thread) {
-                faulted.work = Some(Work::Report { fault, line: line + 1 });
+                faulted.work = Some(Work::Report { line: line + 1 });
             }
             return;
         }
         let Some(faulted) = self.threads.get_mut(thread) else { return };
-        faulted.work = None;
+        (faulted.work, faulted.fault) = (None, None);
         let rip = faulted.user.registers.rip;
         let why = reason::EXCEPTION + u64::from(fault.vector);
         self.end_thread(thread, State::Faulted, [why, detail(fault), rip, fault.error]);

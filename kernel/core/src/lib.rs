@@ -96,7 +96,7 @@ pub struct Kernel<M: Machine> {
     missing: Cell<Rights>,
     /// Objects that have work to be done for (being taken apart, revoked,
     /// emptied), first one.
-    work_list: Option<cap::Target>,
+    work_list: Option<object::Listed>,
     /// A step of destruction or revocation was done since the last one on a way
     /// out.
     stepped: bool,

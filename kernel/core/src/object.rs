@@ -13,9 +13,20 @@ pub use small::{IoPort, Irq, Mapping, Memory, Notification};
 pub use task::Task;
 pub use thread::Thread;
 
+use postern_abi::rights::Kind;
 use postern_arena::Ref;
 
 use crate::cap::{SlotId, Target};
+
+/// An object on the list of work. It is taken off before it goes, so it needs
+/// no generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// Its kind.
+    pub kind: Kind,
+    /// Index in the arena of that kind, or what [`Target::value`] has.
+    pub index: u32,
+}
 
 /// What every object made by a factory begins with.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +42,7 @@ pub struct Header {
     /// It stands in the list of objects that have work to be done for.
     pub listed: bool,
     /// The next and the previous object in that list.
-    pub of_work: (Option<Target>, Option<Target>),
+    pub of_work: (Option<Listed>, Option<Listed>),
     /// Everything derived from this slot is being taken back: until that is
     /// done nothing new is derived from any capability of the object.
     pub revoking: Option<SlotId>,

@@ -10,15 +10,15 @@
 
 use postern_abi::rights::Kind;
 use postern_abi::{ErrorCode, ErrorNumber};
-use postern_arena::Ref;
+use postern_arena::{Arena, Ref};
 
 use crate::Kernel;
 use crate::cap::{Node, Slot, SlotId, Target};
 use crate::machine::Machine;
-use crate::object::{Factory, Header};
+use crate::object::{Factory, Header, Listed};
 
 /// Capabilities or objects that one step takes away.
-const STEP: usize = 32;
+const STEP: usize = 8;
 
 impl<M: Machine> Kernel<M> {
     /// `Busy` while the object's capabilities are being taken back.
@@ -115,9 +115,10 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         header.of_work = (next, None);
-        self.work_list = Some(target);
-        if let Some(next) = next.and_then(|next| self.header_mut(next)) {
-            next.of_work.1 = Some(target);
+        let this = Listed { kind: target.kind, index: target.index };
+        self.work_list = Some(this);
+        if let Some(next) = self.listed_header(next) {
+            next.of_work.1 = Some(this);
         }
     }
 
@@ -128,12 +129,37 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         let (next, previous) = core::mem::take(&mut header.of_work);
-        match previous.and_then(|previous| self.header_mut(previous)) {
+        match self.listed_header(previous) {
             Some(previous) => previous.of_work.0 = next,
             None => self.work_list = next,
         }
-        if let Some(next) = next.and_then(|next| self.header_mut(next)) {
+        if let Some(next) = self.listed_header(next) {
             next.of_work.1 = previous;
+        }
+    }
+
+    fn listed_header(&mut self, listed: Option<Listed>) -> Option<&mut Header> {
+        let target = self.listed(listed?)?;
+        self.header_mut(target)
+    }
+
+    /// An object on the list of work, as others name it.
+    pub(crate) fn listed(&self, listed: Listed) -> Option<Target> {
+        fn at<T>(arena: &Arena<T>, Listed { kind, index }: Listed) -> Option<Target> {
+            Some(Target::new(kind, arena.at(index)?))
+        }
+        match listed.kind {
+            Kind::Factory => at(&self.factories, listed),
+            Kind::Task => at(&self.tasks, listed),
+            Kind::Thread => at(&self.threads, listed),
+            Kind::Gate => at(&self.gates, listed),
+            Kind::Memory => at(&self.memories, listed),
+            Kind::Notification => at(&self.notifications, listed),
+            Kind::IoPort => at(&self.ports, listed),
+            Kind::Irq | Kind::Scheduler | Kind::Log => {
+                Some(Target::value(listed.kind, listed.index))
+            }
+            Kind::Reply => None,
         }
     }
 

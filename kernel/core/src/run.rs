@@ -280,13 +280,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn choose(&mut self) -> Next {
-        // What nobody waits for gets on by a step at every way out, unless one
-        // was done already.
         if self.work_list.is_some() {
-            if !self.stepped {
-                self.drain();
-            }
-            self.stepped = false;
+            self.step_on_exit();
         }
         if self.reschedule {
             self.reschedule = false;
@@ -326,6 +321,17 @@ impl<M: Machine> Kernel<M> {
             return Next::Work;
         }
         Next::User
+    }
+
+    /// What nobody waits for gets on by a step at every way out, unless one was
+    /// done already.
+    #[cold]
+    #[inline(never)]
+    fn step_on_exit(&mut self) {
+        if !self.stepped {
+            self.drain();
+        }
+        self.stepped = false;
     }
 
     /// Chooses the current thread, activates its space, arms the timer.

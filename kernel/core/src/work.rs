@@ -17,7 +17,7 @@ use crate::account::{Charged, QUOTA};
 use crate::cap::{SlotId, Target};
 use crate::invoke::Answer;
 use crate::invoke::factory::ALL;
-use crate::machine::{Access, Fault, Machine, Placement};
+use crate::machine::{Access, Machine, Placement};
 use crate::object::{Factory, Mapping, Memory, Task, Thread};
 
 /// Pages zeroed in one step (64 KiB).
@@ -112,10 +112,8 @@ pub enum Work<M: Machine> {
         /// The first slot that was not looked at yet.
         from: u64,
     },
-    /// Report a fault that nobody handles, then end.
+    /// Report the fault that the thread has and nobody handles, then end.
     Report {
-        /// The fault.
-        fault: Fault,
         /// The next line.
         line: u32,
     },
@@ -157,6 +155,9 @@ fn access(rights: Rights) -> Access {
 impl<M: Machine> Kernel<M> {
     /// One bounded step of the current thread's long operation, or of a
     /// destruction that nobody waits for.
+    // Not inlined: the way out of the kernel is that of every system call.
+    #[cold]
+    #[inline(never)]
     pub fn work(&mut self) {
         self.stretch_begins(Cause::new(Entry::Idle, 0));
         let current = self.current;
@@ -202,7 +203,7 @@ impl<M: Machine> Kernel<M> {
             }
             Work::List { task, from } => self.list_step(thread, task, from),
             // Its registers are not to be touched.
-            Work::Report { fault, line } => return self.report_step(thread, fault, line),
+            Work::Report { line } => return self.report_step(thread, line),
         };
         // The step may have ended the thread itself.
         let Some(thread) = self.threads.get_mut(thread) else { return };
