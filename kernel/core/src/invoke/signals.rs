@@ -76,7 +76,7 @@ impl<M: Machine> Kernel<M> {
                     None
                 };
                 let irq = self.irq(line)?;
-                *irq = Irq { bound, count: irq.count, ..Irq::UNBOUND };
+                *irq = Irq { header: irq.header, bound, count: irq.count, ..Irq::UNBOUND };
                 self.set_line(line);
             }
             irq::ACK => {
