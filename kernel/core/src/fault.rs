@@ -38,10 +38,14 @@ impl<M: Machine> Kernel<M> {
 
     /// Sends the fault to the handler; `false` if there is none (any more).
     fn tell_handler(&mut self, thread: Ref<Thread<M>>, fault: Fault) -> bool {
-        let Some(faulted) = self.threads.get_mut(thread) else { return false };
-        let Some(reference) = faulted.fault_gate else { return false };
+        let Some(faulted) = self.threads.get(thread) else { return false };
+        let gate = match faulted.context() {
+            None => faulted.fault_gate,
+            Some(context) => self.entries.get(context.entry).and_then(|entry| entry.fault_gate),
+        };
+        let Some(reference) = gate else { return false };
         let rip = faulted.user.registers.rip;
-        let Some(gate) = self.gates.get(reference).filter(|gate| gate.target.is_some()) else {
+        let Some(gate) = self.gates.get(reference).filter(|gate| gate.thread().is_some()) else {
             return false;
         };
         let message = Message {
@@ -89,7 +93,8 @@ impl<M: Machine> Kernel<M> {
 
     /// The end of a thread that [`Kernel::lose_handler`] has stopped.
     pub(crate) fn finish_fault(&mut self, thread: Ref<Thread<M>>) {
-        let fault = self.threads.get_mut(thread).and_then(|thread| thread.fault.take());
+        let ended = self.threads.get_mut(thread).filter(|it| it.state == State::Faulted);
+        let fault = ended.and_then(|thread| thread.fault.take());
         if let Some(fault) = fault {
             self.end_faulted(thread, fault);
         }
@@ -100,7 +105,11 @@ impl<M: Machine> Kernel<M> {
         let Some(faulted) = self.threads.get(thread) else { return };
         let rip = faulted.user.registers.rip;
         self.stretch_is(Cause::with_report);
+        let is_context = faulted.is_context();
         self.report_fault(thread, fault);
+        if is_context {
+            return self.quarantine(thread);
+        }
         let why = reason::EXCEPTION + u64::from(fault.vector);
         self.end_thread(thread, State::Faulted, [why, detail(fault), rip, fault.error]);
     }
