@@ -209,13 +209,14 @@ impl Kernel<Sim> {
                     }
                 }
                 State::Calling => {
-                    let held = refs.iter().any(|other| {
-                        let caller = self.threads.get(*other).expect("live").caller;
+                    let rights = refs.iter().filter(|other| {
+                        let caller = self.threads.get(**other).expect("live").caller;
                         caller.is_some_and(|it| {
                             it.thread == *reference && it.number == thread.call_number
                         })
                     });
-                    assert!(held || self.is_saved(*reference), "nobody can answer {reference:?}");
+                    let held = rights.count() + usize::from(self.is_saved(*reference));
+                    assert_eq!(held, 1, "who can answer {reference:?}");
                 }
                 State::Sleeping => assert!(thread.timeout.is_some(), "sleeps for ever"),
                 _ => assert!(self.current != Some(*reference)),

@@ -9,7 +9,14 @@
 
 extern crate alloc;
 
+mod authority;
 mod call;
+mod contexts;
+mod deadline;
+mod death;
+mod obey;
+mod registers;
+mod scheduling;
 mod server;
 
-postern_tests::subject!(call);
+postern_tests::subject!(authority, call, registers, contexts, death, deadline, scheduling);

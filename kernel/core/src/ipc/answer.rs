@@ -115,8 +115,10 @@ impl<M: Machine> Kernel<M> {
                 (caller, Some(SlotId::new(task.index(), slot as u32)))
             }
         };
-        let waits = self.threads.get(caller.thread).is_some_and(|it| it.awaits(caller.number));
-        let faulted = self.threads.get(caller.thread).is_some_and(|it| it.fault.is_some());
+        let (waits, faulted) = match self.threads.get(caller.thread) {
+            Some(waiting) => (waiting.awaits(caller.number), waiting.fault.is_some()),
+            None => (false, false),
+        };
         if waits && faulted && tag.items() > 0 {
             return Err(ErrorCode::send(ErrorNumber::Inval));
         }
@@ -136,7 +138,7 @@ impl<M: Machine> Kernel<M> {
         if !waits {
             return Err(ErrorCode::send(ErrorNumber::NotExistent));
         }
-        if self.threads.get(caller.thread).is_some_and(|waiting| waiting.fault.is_some()) {
+        if faulted {
             self.detach(caller.thread);
             self.fault_answered(caller.thread, tag, words);
             return Ok(None);

@@ -9,6 +9,7 @@ use std::vec::Vec;
 use core::cell::Cell;
 use postern_abi::code::{Code, IpcFlags};
 use postern_abi::image::init;
+use postern_abi::op::entry::ContextState;
 use postern_abi::rights::Kind;
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
@@ -22,7 +23,7 @@ use crate::machine::Next;
 /// First of the slots that random operations use.
 const BASE: u32 = 100;
 /// Number of those slots.
-const SLOTS: u32 = 12;
+const SLOTS: u32 = 16;
 
 /// One operation of whichever thread runs.
 #[derive(Debug, Clone)]
@@ -58,6 +59,14 @@ enum Step {
     Receive { window: u32, timeout: u8, closed: bool, source: u32 },
     Reply { wait: bool, saved: bool, handle: u32, item: u32, items: usize },
     Save { slot: u32 },
+    AddContext { entry: u32 },
+    RemoveContext { entry: u32, context: u64, reset: bool },
+    BindEntry { gate: u32, entry: u32, limit: u64 },
+    EntryFaultGate { entry: u32, gate: u32 },
+    EntryNotification { entry: u32, notification: u32 },
+    SetEntry { entry: u32, floor: u64, grace: u64 },
+    Cross { gate: u32, call: bool, receive: u8 },
+    Return { item: u32, items: usize },
     Sleep { ns: u64 },
     Exit,
     Fault,
@@ -73,7 +82,7 @@ fn slot() -> impl Strategy<Value = u32> {
 fn step() -> impl Strategy<Value = Step> {
     let rights = any::<u8>();
     prop_oneof![
-        8 => (0u8..12, slot(), 0u64..6, slot())
+        8 => (0u8..13, slot(), 0u64..6, slot())
             .prop_map(|(kind, slot, argument, item)| Step::Create { kind, slot, argument, item }),
         4 => (slot(), slot()).prop_map(|(thread, task)| Step::Bind { thread, task }),
         4 => slot().prop_map(|thread| Step::Start { thread }),
@@ -121,6 +130,19 @@ fn step() -> impl Strategy<Value = Step> {
             |(wait, saved, handle, item, items)| Step::Reply { wait, saved, handle, item, items }
         ),
         2 => slot().prop_map(|slot| Step::Save { slot }),
+        3 => slot().prop_map(|entry| Step::AddContext { entry }),
+        2 => (slot(), 0u64..16, any::<bool>())
+            .prop_map(|(entry, context, reset)| Step::RemoveContext { entry, context, reset }),
+        3 => (slot(), slot(), 0u64..3)
+            .prop_map(|(gate, entry, limit)| Step::BindEntry { gate, entry, limit }),
+        2 => (slot(), slot()).prop_map(|(entry, gate)| Step::EntryFaultGate { entry, gate }),
+        1 => (slot(), slot())
+            .prop_map(|(entry, notification)| Step::EntryNotification { entry, notification }),
+        1 => (slot(), 0u64..300, 0u64..4000)
+            .prop_map(|(entry, floor, grace)| Step::SetEntry { entry, floor, grace }),
+        16 => (prop_oneof![Just(BASE + 10), Just(BASE + 12)], any::<bool>(), 0u8..6)
+            .prop_map(|(gate, call, receive)| Step::Cross { gate, call, receive }),
+        8 => (slot(), 0usize..2).prop_map(|(item, items)| Step::Return { item, items }),
         1 => (0u64..3000).prop_map(|ns| Step::Sleep { ns }),
         1 => Just(Step::Exit),
         4 => Just(Step::Fault),
@@ -159,7 +181,8 @@ fn apply(world: &mut World, step: &Step) {
                 _ => argument * 40,
             };
             let items: &[_] = if argument % 2 == 1 { &[(item, all)] } else { &[] };
-            let words = [op::factory::CREATE, u64::from(kind), u64::from(slot), third, 2];
+            let words =
+                [op::factory::CREATE, u64::from(kind), u64::from(slot), third, 2, argument * 900];
             world.operate(init::FACTORY, &words, items);
         }
         Step::Bind { thread, task } => {
@@ -292,6 +315,38 @@ fn apply(world: &mut World, step: &Step) {
         Step::Save { slot } => {
             world.call(Code::SaveReply.plain(), [u64::from(slot), 0, 0, 0, 0, 0]);
         }
+        Step::AddContext { entry } => {
+            world.operate(entry, &[op::entry::ADD_CONTEXT, 0x51_0000], &[]);
+        }
+        Step::RemoveContext { entry, context, reset } => {
+            let operation =
+                if reset { op::entry::RESET_CONTEXT } else { op::entry::REMOVE_CONTEXT };
+            world.operate(entry, &[operation, context], &[]);
+        }
+        Step::BindEntry { gate, entry, limit } => {
+            world.operate(gate, &[op::gate::BIND, 0x80, limit], &[(entry, all)]);
+        }
+        Step::EntryFaultGate { entry, gate } => {
+            world.operate(entry, &[op::entry::SET_FAULT_GATE], &[(gate, all)]);
+        }
+        Step::EntryNotification { entry, notification } => {
+            world.operate(entry, &[op::entry::BIND_NOTIFICATION, 1], &[(notification, all)]);
+        }
+        Step::SetEntry { entry, floor, grace } => {
+            let words = [op::entry::SET, 0x41_0000, floor, grace, 0, 0];
+            world.operate(entry, &words, &[]);
+        }
+        Step::Cross { gate, call, receive } => {
+            let code = if call { Code::Call } else { Code::Send };
+            let rax = code.encode(IpcFlags::empty(), Timeout::NEVER, timeout(receive));
+            world.call(rax, [u64::from(gate), Tag::new(1, 6).bits(), 1, 2, 3, 4]);
+        }
+        Step::Return { item, items } => {
+            world.poke(utcb::ITEMS, u64::from(item));
+            world.poke(utcb::ITEMS + 1, 0xff);
+            let tag = Tag::new(1, 5).with_items(items);
+            world.call(Code::Return.plain(), [9, tag.bits(), 1, 2, 3, 4]);
+        }
         Step::Sleep { ns } => {
             let until = world.kernel.machine.now + ns;
             world.call(Code::Sleep.plain(), [until, 0, 0, 0, 0, 0]);
@@ -356,8 +411,21 @@ fn furnished() -> World {
     world.create(Kind::Notification, BASE + 7, &[], &[]);
     world.must(BASE + 7, &[op::notification::BIND], &[(BASE, all)]);
     world.create(Kind::Memory, BASE + 8, &[4 * PAGE], &[]);
+    // An entry in each task, and a gate to it.
+    for (entry, gate, task) in [(9, 10, BASE + 2), (11, 12, init::TASK)] {
+        world.create(Kind::Entry, BASE + entry, &[0x41_0000, 2, 3000], &[(task, all)]);
+        for _ in 0..2 {
+            world.must(BASE + entry, &[op::entry::ADD_CONTEXT, 0x51_0000], &[]);
+        }
+        world.create(
+            Kind::Gate,
+            BASE + gate,
+            &[0x80, u64::from(gate == 10) * 2],
+            &[(BASE + entry, all)],
+        );
+    }
     // The other task can do what `init` can, under the same numbers.
-    for slot in (1..8).chain(BASE..BASE + 9) {
+    for slot in (1..8).chain(BASE..BASE + 13) {
         let task = if slot == init::TASK { BASE + 2 } else { slot };
         world.must(BASE + 2, &[op::task::DELEGATE, u64::from(slot)], &[(task, all)]);
     }
@@ -416,6 +484,7 @@ fn steps_reach_deep_states() {
     let mut runner = TestRunner::deterministic();
     let mut calls = 0;
     let mut tasks = 0;
+    let (mut crossed, mut nested, mut orphaned, mut waited, mut lost) = (0, 0, 0, 0, 0);
     for _ in 0..200 {
         let steps: Vec<Step> = prop::collection::vec(step(), 100..120)
             .new_tree(&mut runner)
@@ -434,7 +503,22 @@ fn steps_reach_deep_states() {
                 .any(|thread| world.kernel.threads.get(thread).expect("live").caller.is_some())
                 as u32;
             tasks += (world.kernel.tasks.len() > 1) as u32;
+            let kernel = &world.kernel;
+            let deepest =
+                kernel.threads.refs().filter_map(|it| Some(kernel.threads.get(it)?.depth)).max();
+            crossed += (deepest > Some(0)) as u32;
+            nested += (deepest > Some(1)) as u32;
+            for entry in kernel.entries.refs().filter_map(|it| kernel.entries.get(it)) {
+                orphaned += (entry.counts[ContextState::Orphaned as usize] > 0) as u32;
+                lost += (entry.counts[ContextState::Quarantined as usize] > 0) as u32;
+                waited += (entry.waiters > 0) as u32;
+            }
         }
     }
+    let reached = [crossed, nested, orphaned, lost, waited];
+    assert!(
+        reached.iter().all(|steps| *steps > 100),
+        "steps with a crossing, a nested one, an orphan, a quarantine, a wait: {reached:?}"
+    );
     assert!(calls > 100 && tasks > 1000, "{calls} steps within a call, {tasks} with two tasks");
 }
