@@ -29,11 +29,16 @@ const LONG: u64 = 15_000_000;
 struct Chain {
     servers: Vec<Server>,
     gates: Vec<Gate>,
+    grace: u64,
 }
 
 impl Chain {
     fn new(ctx: &Ctx, length: usize) -> Result<Self, Failure> {
-        let mut chain = Self { servers: Vec::new(), gates: Vec::new() };
+        Self::with_grace(ctx, length, 5_000_000)
+    }
+
+    fn with_grace(ctx: &Ctx, length: usize, grace: u64) -> Result<Self, Failure> {
+        let mut chain = Self { servers: Vec::new(), gates: Vec::new(), grace };
         for _ in 0..length {
             chain.gates.push(ctx.unbound()?);
         }
@@ -46,7 +51,7 @@ impl Chain {
 
     /// A new server number `index`, behind its gate.
     fn server(&self, ctx: &Ctx, index: usize) -> Result<Server, Failure> {
-        let mut server = Server::with_grace(ctx, 2, obey, 5_000_000)?;
+        let mut server = Server::with_grace(ctx, 2, obey, self.grace)?;
         if let Some(next) = self.gates.get(index + 1) {
             server.give(*next)?;
         }
@@ -162,7 +167,8 @@ fn x20_killed_at_random_in_chains_of_four(ctx: &Ctx) -> Verdict {
     Chain::new(ctx, 4)?.end();
     let before = ctx.charged()?;
     {
-        let mut chain = Chain::new(ctx, 4)?;
+        let mut chain = Chain::with_grace(ctx, 4, 50_000)?;
+        let mut resets = 0;
         let fixed = ctx.charged()?;
         for round in 0..ROUNDS {
             let argument = chain.gates[0].slot().word() | 3 << 40;
@@ -191,7 +197,7 @@ fn x20_killed_at_random_in_chains_of_four(ctx: &Ctx) -> Verdict {
             for server in &chain.servers {
                 for number in &server.contexts {
                     // Busy if it is not quarantined, which is as well.
-                    let _ = server.entry.reset_context(*number, None);
+                    resets += u64::from(server.entry.reset_context(*number, None).is_ok());
                 }
             }
             check_eq!(ctx.charged()?, fixed, "charged in round {round}");
@@ -202,6 +208,7 @@ fn x20_killed_at_random_in_chains_of_four(ctx: &Ctx) -> Verdict {
             })
         });
         check!(idle, "a context is lost");
+        check!(resets > 100, "only {resets} contexts did not finish: the kills came too late");
         for (index, server) in chain.servers.iter().enumerate() {
             for number in &server.contexts {
                 let _ = server.entry.reset_context(*number, None);
