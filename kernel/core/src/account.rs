@@ -209,7 +209,7 @@ impl<M: Machine> Kernel<M> {
     /// gone.
     pub(crate) fn trim_timeouts(&mut self) {
         const EACH: usize = PAGE as usize / size_of::<TimeoutEntry>();
-        while self.timeouts.table().len() >= self.threads.len() + EACH {
+        while self.timeouts.table().len() >= self.threads.len() + self.contexts + EACH {
             shrink_table(self.timeouts.table(), &mut self.machine, &mut self.frames);
         }
     }

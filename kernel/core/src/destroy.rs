@@ -197,7 +197,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     fn remove_entry(&mut self, reference: Ref<Entry<M>>) {
-        let Some(gone) = self.entries.remove(reference) else { return };
+        let Some(gone) = take!(self, entries, reference) else { return };
         let (next, previous) = gone.of_task;
         if let Some(next) = next.and_then(|index| self.entries.nth_mut(index)) {
             next.of_task.1 = previous;

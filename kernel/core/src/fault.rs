@@ -103,9 +103,8 @@ impl<M: Machine> Kernel<M> {
     /// Reports a faulted thread and ends it.
     fn end_faulted(&mut self, thread: Ref<Thread<M>>, fault: Fault) {
         let Some(faulted) = self.threads.get(thread) else { return };
-        let rip = faulted.user.registers.rip;
+        let (rip, is_context) = (faulted.user.registers.rip, faulted.is_context());
         self.stretch_is(Cause::with_report);
-        let is_context = faulted.is_context();
         self.report_fault(thread, fault);
         if is_context {
             return self.quarantine(thread);

@@ -51,7 +51,8 @@ impl<M: Machine> Default for Clock<M> {
             idle: 0,
             switches: 0,
             entered: None,
-            longest: 0,
+            cause: Cause::default(),
+            longest: (0, Cause::default()),
         }
     }
 }

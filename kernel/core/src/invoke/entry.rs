@@ -7,7 +7,7 @@ use postern_arena::{Arena, Ref};
 
 use super::{Answer, Request, Result, refuse};
 use crate::Kernel;
-use crate::account::{NO_FRAMES, cost, make_room};
+use crate::account::{Charged, NO_FRAMES, cost, make_room, take_out};
 use crate::machine::Machine;
 use crate::object::thread::State;
 use crate::object::{Context, Entry, Header, Role, Thread};
@@ -182,10 +182,16 @@ impl<M: Machine> Kernel<M> {
         if entry.total() >= CONTEXTS || self.threads.len() as u64 >= limit {
             return Err(NO_FRAMES);
         }
-        self.room_for_timeouts()?;
-        make_room(&mut self.threads, &mut self.machine, &mut self.frames)?;
         let fixed = context_cost::<M>();
         self.charge(factory, fixed)?;
+        let room = self
+            .room_for_timeouts()
+            .and_then(|()| make_room(&mut self.threads, &mut self.machine, &mut self.frames));
+        if let Err(error) = room {
+            self.trim_timeouts();
+            self.refund(factory, fixed);
+            return Err(error);
+        }
         let mut thread = Thread::new(floor, Header::new(factory, 0));
         thread.state = State::Idle;
         thread.task = Some(task);
@@ -197,7 +203,7 @@ impl<M: Machine> Kernel<M> {
         let utcb = match self.new_utcb(factory, task, at) {
             Ok(utcb) => utcb,
             Err(error) => {
-                self.threads.remove(context);
+                self.take_thread(context);
                 self.refund(factory, fixed);
                 return Err(error);
             }
@@ -240,12 +246,16 @@ impl<M: Machine> Kernel<M> {
             self.unlink_free(home, reference.index());
         }
         self.unlink_context(reference);
-        let Some(mut thread) = self.threads.remove(reference) else { return };
         self.contexts -= 1;
+        let Some(mut thread) = self.take_thread(reference) else { return };
         if let Some(utcb) = thread.utcb.take() {
-            let task = thread.task.and_then(|task| self.tasks.get_mut(task));
-            if let Some(space) = task.and_then(|task| task.space.as_mut()) {
-                self.machine.unmap(space, context_utcb_address(reference.index()), 1);
+            if let Some(task) = thread.task.and_then(|task| self.tasks.get_mut(task))
+                && let Some(space) = task.space.as_mut()
+                && let Some(factory) = self.factories.get_mut(task.header.factory)
+            {
+                let at = context_utcb_address(reference.index());
+                let mut supply = Charged::new(&mut self.frames, factory, &mut task.page_tables);
+                self.machine.unmap(space, at, 1, &mut supply);
             }
             self.frames.give(self.machine.release_utcb(utcb));
         }
@@ -254,6 +264,15 @@ impl<M: Machine> Kernel<M> {
             entry.header.charge -= bytes;
         }
         self.refund(thread.header.factory, bytes);
+    }
+
+    /// Takes a thread object out of its arena, and gives back the memory that
+    /// nothing lies in any more.
+    fn take_thread(&mut self, reference: Ref<Thread<M>>) -> Option<Thread<M>> {
+        let threads = &mut self.threads;
+        let gone = take_out(threads, &mut self.machine, &mut self.frames, reference);
+        self.trim_timeouts();
+        gone
     }
 
     /// Takes a context out of the list of free ones; that of a dying entry is
