@@ -56,8 +56,8 @@ impl<M: Machine> Entry<M> {
     }
 }
 
-/// What makes a thread object a context of an entry (decision record 0011).
-/// Nobody has a capability to it.
+/// What makes a thread object a context of an entry (docs/decisions: "A context
+/// of an entry is a thread object"). Nobody has a capability to it.
 pub struct Context<M: Machine> {
     /// Whose context it is.
     pub entry: Ref<Entry<M>>,
