@@ -50,6 +50,8 @@ impl<M: Machine> Default for Clock<M> {
             payer: None,
             idle: 0,
             switches: 0,
+            timers: 0,
+            halts: 0,
             entered: None,
             cause: Cause::default(),
             longest: (0, Cause::default()),

@@ -40,6 +40,8 @@ pub mod command {
     pub const STACK: u64 = 11;
     /// Log word 1 to the board at word 3, give up the CPU, log word 2.
     pub const LOG_TWICE: u64 = 12;
+    /// Wait for signals of the notification in slot word 1; the bits.
+    pub const SIGNALS: u64 = 17;
     /// Ask for the registers of the thread in slot word 1.
     pub const REGISTERS: u64 = 13;
     /// Return with more items than a message can have; then properly.
@@ -89,6 +91,8 @@ pub fn obey(message: Delivery) -> Answer {
             board::push(c as usize, b);
             0
         }
+        command::SIGNALS => ipc::receive_from(slot, Timeouts::NEVER.receive)
+            .map_or_else(|error| error.encode(), |signals| signals.words[0]),
         command::REGISTERS => tell(Thread::new(slot).registers()),
         command::BAD_TAG => tell(ipc::ret(0, Tag::from_bits(9 << 6), [0; 4])),
         command::AWAIT => {

@@ -26,6 +26,7 @@ tests! {
     x24_stop_takes_effect_on_return,
     x24_resume_takes_a_stop_back,
     x24_signals_wait_until_the_thread_is_home,
+    x24_a_handler_waits_for_a_notification_that_it_names,
 }
 
 /// The log of who ran.
@@ -280,5 +281,17 @@ fn x24_signals_wait_until_the_thread_is_home(ctx: &Ctx) -> Verdict {
     check_eq!(partner.info()?.state, Some(ThreadState::Abroad));
     board::set(GO as usize, 1);
     check_eq!(partner.join()?, 5);
+    Ok(())
+}
+
+fn x24_a_handler_waits_for_a_notification_that_it_names(ctx: &Ctx) -> Verdict {
+    let mut server = Server::new(ctx, 1, obey)?;
+    let gate = server.gate(ctx, 0)?;
+    let notification = ctx.notification()?;
+    let theirs = server.give(notification)?;
+    let partner = ctx.spawn(asks_for_answer, order(gate, command::SIGNALS, theirs.word()))?;
+    partner.await_state(ctx, ThreadState::Abroad)?;
+    notification.signal(6)?;
+    check_eq!(partner.join()?, 6);
     Ok(())
 }

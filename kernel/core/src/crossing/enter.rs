@@ -106,6 +106,7 @@ impl<M: Machine> Kernel<M> {
         to.payer = Some(from.payer.unwrap_or(sender));
         to.priority = entry.floor;
         to.effective = entry.floor.max(from.effective);
+        to.slice = from.slice;
         to.diagnose = false;
         Ok(context)
     }

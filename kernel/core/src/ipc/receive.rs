@@ -25,7 +25,7 @@ impl<M: Machine> Kernel<M> {
         let Some(receiver) = self.threads.get_mut(thread) else {
             return Err(ErrorCode::receive(ErrorNumber::NotExistent));
         };
-        if receiver.is_context() {
+        if receiver.is_context() && matches!(source, Source::Open) {
             return Err(ErrorCode::receive(ErrorNumber::Abroad));
         }
         receiver.source = source;
