@@ -2,6 +2,7 @@
 //! calls.
 
 use postern_tests::runtime::crossing::Answer;
+use postern_tests::runtime::time::time_stamp;
 use postern_tests::syscall::abi::op::entry::DEPTH;
 use postern_tests::syscall::abi::utcb::WORDS;
 use postern_tests::syscall::utcb;
@@ -26,6 +27,7 @@ tests! {
     x19_every_exception_is_told_apart,
     x25_two_clients_are_told_apart,
     x29_a_call_runs_on_the_cpu_of_its_caller,
+    x31_saving_the_linkage_at_once_costs_no_more_than_a_call,
 }
 
 /// Answers with the label that it saw, and the words one higher.
@@ -240,4 +242,27 @@ fn x29_a_call_runs_on_the_cpu_of_its_caller(ctx: &Ctx) -> Verdict {
     }
     check!(ctx.thread.info()?.cpu_time - before > 1_000_000, "the caller's own time");
     postern_tests::skip!("one CPU");
+}
+
+/// Counted instructions of a call through `gate`: the least of some.
+fn cost(gate: impl Capability) -> Result<u64, postern_tests::Failure> {
+    let mut least = u64::MAX;
+    for _ in 0..50 {
+        let start = time_stamp();
+        ipc::call(gate.slot(), FOUR, [1; 4], Timeouts::NEVER)?;
+        least = least.min(time_stamp() - start);
+    }
+    Ok(least)
+}
+
+fn x31_saving_the_linkage_at_once_costs_no_more_than_a_call(ctx: &Ctx) -> Verdict {
+    let server = Server::new(ctx, 1, next_words)?;
+    let mut thread = ctx.peer()?;
+    thread.start(|_| postern_tests::syscall::raw::echo_forever(), 0)?;
+    let crossing = cost(server.gate(ctx, 0)?)?;
+    let rendezvous = cost(ctx.gate_to(thread.thread(), 0)?)?;
+    // The handler here is a stub and a Rust function, the other server three
+    // instructions; budgets hold the exact counts (xtask/budgets.toml).
+    check!(crossing < rendezvous + 200, "{crossing} instructions, a call takes {rendezvous}");
+    Ok(())
 }
