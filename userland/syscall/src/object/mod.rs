@@ -5,6 +5,7 @@
 //! that do not fit in registers are read from the UTCB before the method
 //! returns.
 
+mod entry;
 mod factory;
 mod gate;
 mod io_port;
@@ -16,6 +17,7 @@ mod scheduler;
 mod task;
 mod thread;
 
+pub use entry::{AddedContext, ContextInfo, Entry, EntryInfo};
 pub use factory::{Factory, FactoryInfo};
 pub use gate::{Gate, GateInfo};
 pub use io_port::{IoPort, IoPortInfo, PortWidth};
