@@ -65,7 +65,7 @@ impl Cause {
 }
 
 /// Long operations of a thread, by the detail of [`Entry::Work`].
-const WORK: [&str; 10] = [
+const WORK: [&str; 11] = [
     "none",
     "zeroing",
     "making a table",
@@ -76,6 +76,7 @@ const WORK: [&str; 10] = [
     "revoking",
     "emptying",
     "listing",
+    "making a relay segment",
 ];
 
 impl fmt::Display for Cause {

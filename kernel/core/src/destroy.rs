@@ -12,6 +12,7 @@ use crate::ipc::AbortReason;
 use crate::machine::Machine;
 use crate::object::thread::State;
 use crate::object::{Entry, Gate, Memory, Notification, Task, Thread};
+use crate::relay::{Owner, ledger};
 
 /// Slots or records that one step of a destruction deals with.
 const STEP: usize = 16;
@@ -34,6 +35,8 @@ impl<M: Machine> Kernel<M> {
         match target.kind {
             Kind::Thread => self.begin_thread_end(target.reference()),
             Kind::Entry => self.begin_entry_end(target.reference()),
+            // Nobody waits for the borrower of one that is lent.
+            Kind::Relay if self.withhold_relay(target.reference()) => return,
             Kind::Factory => {
                 if let Some(factory) = self.factories.get_mut(target.reference()) {
                     factory.closed = true;
@@ -110,6 +113,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Entry => self.drain_entry(target.reference()),
             Kind::Thread => self.drain_thread(target.reference()),
             Kind::Notification => self.drain_notification(target.reference()),
+            Kind::Relay => self.drain_relay(target.reference()),
             _ => true,
         }
     }
@@ -131,6 +135,7 @@ impl<M: Machine> Kernel<M> {
                 }
             }
             Kind::Task => self.remove_task(target.reference()),
+            Kind::Relay => self.remove_relay(target.reference()),
             Kind::Notification => {
                 let Some(gone) = take!(self, notifications, target.reference()) else { return };
                 if let Some(thread) = gone.bound.and_then(|thread| self.threads.get_mut(thread)) {
@@ -143,8 +148,12 @@ impl<M: Machine> Kernel<M> {
                     self.close_account(&gone.header, 0);
                 }
             }
-            // A closed factory goes with the last byte charged to it.
-            Kind::Factory => self.refund(target.reference(), 0),
+            // A closed factory goes with the last byte charged to it. What it
+            // still pays for is lent, and nobody waits for that.
+            Kind::Factory => {
+                self.refund(target.reference(), 0);
+                self.detach_from_factory(target);
+            }
             Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => {}
         }
     }
@@ -216,8 +225,9 @@ impl<M: Machine> Kernel<M> {
     /// A dying thread stops, whatever it is doing; who waits for its answer is
     /// told.
     fn begin_thread_end(&mut self, reference: Ref<Thread<M>>) {
-        self.drop_caller(reference, AbortReason::Died);
         self.forget_answerer(reference);
+        self.drop_caller(reference, AbortReason::Died);
+        self.retire_segments(reference);
         self.detach(reference);
         let Some(thread) = self.threads.get_mut(reference) else { return };
         thread.state = State::Exited;
@@ -278,8 +288,9 @@ impl<M: Machine> Kernel<M> {
     /// Nobody may wait for this thread any more: those who do get `Aborted`,
     /// and so does the one whose call it was handling.
     pub(crate) fn retire_thread(&mut self, reference: Ref<Thread<M>>) {
-        self.drop_caller(reference, AbortReason::Died);
         self.forget_answerer(reference);
+        self.drop_caller(reference, AbortReason::Died);
+        self.retire_segments(reference);
         if !self.drain_thread(reference) {
             self.list_work(Target::new(Kind::Thread, reference));
         }
@@ -312,6 +323,11 @@ impl<M: Machine> Kernel<M> {
             }
             return false;
         }
+        let parked = core::mem::take(&mut task.segments);
+        for share in parked.into_iter().flatten() {
+            ledger::assign(self, share, Owner::Idle);
+        }
+        let Some(task) = self.tasks.get_mut(reference) else { return true };
         if task.slots_used > 0 {
             self.clear_some(reference);
             return false;
@@ -323,13 +339,8 @@ impl<M: Machine> Kernel<M> {
         if let Some(mut space) = task.space.take() {
             // Nobody of this task runs any more, but its tables may still be
             // loaded.
-            match self
-                .current
-                .and_then(|thread| self.threads.get(thread)?.task)
-                .and_then(|task| self.tasks.get(task)?.space.as_ref())
-            {
-                Some(other) => self.machine.activate(other),
-                None => self.machine.deactivate(),
+            if !self.activate_current() {
+                self.machine.deactivate();
             }
             // One table a step: to find it, two tables may be searched.
             if let Some(frame) = self.machine.dismantle(&mut space) {

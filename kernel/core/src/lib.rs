@@ -39,6 +39,7 @@ mod ipc;
 pub mod machine;
 pub mod mem;
 pub mod object;
+pub mod relay;
 mod report;
 mod revoke;
 mod run;
@@ -56,7 +57,9 @@ use core::cell::Cell;
 
 use machine::{Area, Machine};
 use mem::{FrameAllocator, FrameInfo};
-use object::{Entry, Factory, Gate, IoPort, Irq, Mapping, Memory, Notification, Task, Thread};
+use object::{
+    Entry, Factory, Gate, IoPort, Irq, Mapping, Memory, Notification, Relay, Task, Thread,
+};
 use postern_abi::Rights;
 use postern_arena::{Arena, Ref, Table};
 use sched::{ReadyQueue, Timeouts};
@@ -78,6 +81,8 @@ pub struct Kernel<M: Machine> {
     mappings: Arena<Mapping<M>>,
     notifications: Arena<Notification<M>>,
     ports: Arena<IoPort>,
+    relays: Arena<Relay<M>>,
+    views: Arena<relay::View<M>>,
     irqs: [Irq<M>; LINES],
     ready: ReadyQueue,
     timeouts: Timeouts,
@@ -85,8 +90,8 @@ pub struct Kernel<M: Machine> {
     current: Option<Ref<Thread<M>>>,
     /// Runs next unless somebody more urgent is ready; ready, in no queue.
     handoff: Option<Ref<Thread<M>>>,
-    /// Somebody at least as urgent as the current thread became ready.
-    reschedule: bool,
+    /// What the way out has to look at.
+    attention: run::Attention,
     clock: run::Clock<M>,
     /// Number of contexts, which can have two deadlines each.
     contexts: usize,
@@ -127,12 +132,14 @@ impl<M: Machine> Kernel<M> {
             mappings: arena!(),
             notifications: arena!(),
             ports: arena!(),
+            relays: arena!(),
+            views: arena!(),
             irqs: [const { Irq::UNBOUND }; LINES],
             ready: ReadyQueue::default(),
             timeouts: Timeouts::new(Table::new(region(&mut machine))),
             current: None,
             handoff: None,
-            reschedule: false,
+            attention: run::Attention::empty(),
             clock: run::Clock::default(),
             contexts: 0,
             init: None,

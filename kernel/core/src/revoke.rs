@@ -151,9 +151,22 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    /// Takes an object, if it is still there, out of the list of its factory,
+    /// though it stays charged there.
+    pub(crate) fn detach_from_factory(&mut self, target: Target) {
+        let Some(header) = self.header(target).copied() else { return };
+        self.unlink_from_factory(&header);
+        if let Some(header) = self.header_mut(target) {
+            header.detached = true;
+        }
+    }
+
     /// Takes an object that is about to go, or has just gone, out of the list
     /// of its factory.
     pub(crate) fn unlink_from_factory(&mut self, header: &Header) {
+        if header.detached {
+            return;
+        }
         let (next, previous) = header.of_factory;
         if let Some(next) = next.and_then(|next| self.header_mut(next)) {
             next.of_factory.1 = previous;

@@ -79,6 +79,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Memory => self.memories.get(target.reference()).map(|o| &o.header),
             Kind::Notification => self.notifications.get(target.reference()).map(|o| &o.header),
             Kind::IoPort => self.ports.get(target.reference()).map(|o| &o.header),
+            Kind::Relay => self.relays.get(target.reference()).map(|o| &o.header),
             Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => None,
         }
     }
@@ -96,6 +97,7 @@ impl<M: Machine> Kernel<M> {
                 self.notifications.get_mut(target.reference()).map(|o| &mut o.header)
             }
             Kind::IoPort => self.ports.get_mut(target.reference()).map(|o| &mut o.header),
+            Kind::Relay => self.relays.get_mut(target.reference()).map(|o| &mut o.header),
             Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => None,
         }
     }
