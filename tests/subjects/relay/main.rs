@@ -3,7 +3,7 @@
 //! What can be said of both kinds of servers is tested with both: one whose
 //! thread receives, and one that callers cross into. On one CPU there is nobody
 //! to send a shootdown to; that none is needed follows from how the window is
-//! loaded (docs/decisions/0012).
+//! loaded (docs/decisions/0014).
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
