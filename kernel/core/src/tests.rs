@@ -2,8 +2,10 @@
 //! operations of several tasks, with every invariant checked after each.
 
 mod crossing;
+mod lending;
 mod lines;
 mod memory;
+mod model;
 mod random;
 mod scripted;
 mod signals;

@@ -9,6 +9,7 @@ use postern_arena::Ref;
 
 use super::{Context, Entry, Gate, Header, Notification, Role, Task};
 use crate::machine::{CARRY, Fault, Machine, UserState};
+use crate::relay::{Holdings, Share};
 use crate::sched::{QueueLinks, WaitQueue};
 
 /// What a thread is doing.
@@ -134,6 +135,8 @@ pub struct Thread<M: Machine> {
     pub links: QueueLinks,
     /// The queue it stands in.
     pub queue: Queue<M>,
+    /// What its relay window shows, cached: switching to it looks nothing up.
+    pub window: M::Window,
     /// Senders that wait for it to receive.
     pub senders: WaitQueue,
     /// What it is sending.
@@ -145,6 +148,8 @@ pub struct Thread<M: Machine> {
     pub receive_timeout: Timeout,
     /// Position in the heap of timeouts, if it has a deadline.
     pub timeout: Option<u32>,
+    /// The relay segments that it holds.
+    pub segments: Holdings<Ref<Self>, Share<M>>,
     /// The notification bound to it.
     pub notification: Option<Ref<Notification<M>>>,
     /// Who is told of its end.
@@ -253,11 +258,13 @@ impl<M: Machine> Thread<M> {
             source: Source::Open,
             links: QueueLinks::default(),
             queue: Queue::None,
+            window: M::Window::default(),
             senders: WaitQueue::default(),
             message: None,
             answerer: None,
             receive_timeout: Timeout::NEVER,
             timeout: None,
+            segments: Holdings::default(),
             notification: None,
             exit_gate: None,
             fault_gate: None,

@@ -2,7 +2,7 @@
 //!
 //! A failure shrinks to a short list of operations that can be read aloud.
 
-mod step;
+pub(super) mod step;
 
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -23,7 +23,7 @@ use crate::machine::Next;
 use step::{Step, step};
 
 /// First of the slots that random operations use.
-const BASE: u32 = 100;
+pub(super) const BASE: u32 = 100;
 /// Number of those slots.
 const SLOTS: u32 = 16;
 
@@ -43,7 +43,7 @@ fn timeout(choice: u8) -> Timeout {
     }
 }
 
-fn apply(world: &mut World, step: &Step) {
+pub(super) fn apply(world: &mut World, step: &Step) {
     let task = init::TASK;
     let all = Rights::all();
     match *step {
@@ -51,12 +51,13 @@ fn apply(world: &mut World, step: &Step) {
             let third = match kind {
                 1 => argument * 0x8000,
                 2 => 128,
-                5 => argument * PAGE,
+                5 | 13 => argument * PAGE,
                 _ => argument * 40,
             };
             let items: &[_] = if argument % 2 == 1 { &[(item, all)] } else { &[] };
-            let words =
-                [op::factory::CREATE, u64::from(kind), u64::from(slot), third, 2, argument * 900];
+            let fourth = if kind == 13 { argument & 1 } else { 2 };
+            let name = u64::from(kind);
+            let words = [op::factory::CREATE, name, u64::from(slot), third, fourth, argument * 900];
             world.operate(init::FACTORY, &words, items);
         }
         Step::Bind { thread, task } => {
@@ -186,6 +187,26 @@ fn apply(world: &mut World, step: &Step) {
             let rax = code.encode(flags, Timeout::NEVER, Timeout::from_ns(2000));
             world.call(rax, [9, tag.bits(), 1, 2, 3, 4]);
         }
+        Step::Lend { slot, receive } => {
+            let rax = Code::Call.encode(IpcFlags::empty(), Timeout::NEVER, timeout(receive));
+            let tag = Tag::new(1, 2).with_relay();
+            world.call(rax, [u64::from(slot), tag.bits(), 1, 2, 3, 4]);
+        }
+        Step::Activate { relay } => {
+            if world.operate(relay, &[op::relay::ACTIVATE], &[]).is_some() {
+                world.operate(relay, &[op::relay::INFO], &[]);
+            }
+        }
+        Step::Segment { code, place } => {
+            let codes = [Code::Swap, Code::Park, Code::Unmask, Code::Window, Code::Release];
+            world.call(codes[usize::from(code)].plain(), [place * 9, 0, 0, 0, 0, 0]);
+        }
+        Step::Narrow { offset, pages, rights } => {
+            world.call(Code::Mask.plain(), [offset * PAGE, pages * PAGE, bits(rights), 0, 0, 0]);
+        }
+        Step::Take { slot } => {
+            world.call(Code::TakeReply.plain(), [u64::from(slot), 0, 0, 0, 0, 0]);
+        }
         Step::Save { slot } => {
             world.call(Code::SaveReply.plain(), [u64::from(slot), 0, 0, 0, 0, 0]);
         }
@@ -252,7 +273,7 @@ fn apply(world: &mut World, step: &Step) {
 
 /// Brings the world to a point at which somebody runs: time passes while all
 /// wait. `false` when nobody ever will.
-fn somebody_runs(world: &mut World) -> bool {
+pub(super) fn somebody_runs(world: &mut World) -> bool {
     for _ in 0..100 {
         match world.kernel.settle() {
             Next::User => return true,
@@ -271,7 +292,7 @@ fn somebody_runs(world: &mut World) -> bool {
 
 /// A world with something in every slot: two threads in `init`, one in another
 /// task, each behind a gate, a notification, memory.
-fn furnished() -> World {
+pub(super) fn furnished() -> World {
     let mut world = World::new();
     let all = Rights::all();
     world.spawn(BASE, 200);
@@ -298,8 +319,10 @@ fn furnished() -> World {
             &[(BASE + entry, all)],
         );
     }
+    world.create(Kind::Relay, BASE + 13, &[4 * PAGE], &[]);
+    world.create(Kind::Relay, BASE + 14, &[3 * PAGE, op::relay::SCATTERED], &[]);
     // The other task can do what `init` can, under the same numbers.
-    for slot in (1..8).chain(BASE..BASE + 13) {
+    for slot in (1..8).chain(BASE..BASE + 15) {
         let task = if slot == init::TASK { BASE + 2 } else { slot };
         world.must(BASE + 2, &[op::task::DELEGATE, u64::from(slot)], &[(task, all)]);
     }
@@ -309,8 +332,7 @@ fn furnished() -> World {
 
 /// Carries out the operations; returns how many, because it ends when nobody
 /// will ever run again.
-fn play(steps: &[Step]) -> usize {
-    let mut world = furnished();
+fn play(mut world: World, steps: &[Step]) -> usize {
     for (done, step) in steps.iter().enumerate() {
         if !somebody_runs(&mut world) {
             return done;
@@ -329,19 +351,29 @@ const LENGTH: core::ops::Range<usize> = 200..300;
 
 #[test]
 fn invariants_hold_for_a_million_operations() {
+    hold(OPERATIONS, furnished, step());
+}
+
+/// Plays random lists of steps, at least `operations` in all, each list in a
+/// world of its own.
+pub(super) fn hold(
+    operations: usize,
+    world: impl Fn() -> World,
+    step: impl Strategy<Value = Step>,
+) {
     let config = ProptestConfig {
         cases: 50,
         max_shrink_iters: 20_000,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
+    let strategy = prop::collection::vec(step, LENGTH);
     let mut done = 0;
-    while done < OPERATIONS {
+    while done < operations {
         let mut runner = TestRunner::new(config.clone());
         let counted = Cell::new(0);
-        let strategy = prop::collection::vec(step(), LENGTH);
         let result = runner.run(&strategy, |steps| {
-            counted.set(counted.get() + play(&steps));
+            counted.set(counted.get() + play(world(), &steps));
             Ok(())
         });
         if let Err(failure) = result {
