@@ -127,7 +127,7 @@ fn gate_words_invalid_tags(ctx: &Ctx) -> Verdict {
     // An answer with such a tag does not use up the right to answer.
     let partner = ctx.spawn(crate::call_for_label, crate::arguments(gate, 0))?;
     receive()?;
-    let tag = Tag::from_bits(Tag::new(PROTOCOL, 1).bits() | 1 << 12);
+    let tag = Tag::from_bits(Tag::new(PROTOCOL, 1).bits() | 1 << 13);
     check_eq!(ipc::reply(0, tag, [0; 4]), Err(sent(ErrorNumber::Inval)));
     answer(8, 0)?;
     check_eq!(partner.join()?, 8);
