@@ -20,6 +20,9 @@ pub enum Line<'a> {
     Fail(&'a str, &'a str),
     /// All tests are done: passed, failed, skipped.
     End([u64; 3]),
+    /// What reading the clock costs, which no row contains: around a stub, and
+    /// around a call of the library.
+    Overhead([u64; 2]),
     /// A benchmark.
     Bench(Row),
     /// To be shown, whatever the results are.
@@ -64,6 +67,7 @@ impl<'a> Line<'a> {
             "fail" => Self::Fail(name, reason),
             "end" => Self::End(numbers(rest)?),
             "note" => Self::Note(rest),
+            "overhead" => Self::Overhead(numbers(rest)?),
             "bench" => {
                 let [min, median, p99, samples] = numbers(reason)?;
                 Self::Bench(Row { name: name.to_owned(), min, median, p99, samples })
@@ -124,6 +128,7 @@ mod tests {
         assert_eq!(read("@@ fail a"), Some(Line::Fail("a", "")));
         assert_eq!(read("@@ note two words"), Some(Line::Note("two words")));
         assert_eq!(read("@@ end 40 0 2"), Some(Line::End([40, 0, 2])));
+        assert_eq!(read("@@ overhead 4 6"), Some(Line::Overhead([4, 6])));
         let row = Row { name: "null".into(), min: 1, median: 2, p99: 3, samples: 4 };
         assert_eq!(read("@@ bench null 1 2 3 4"), Some(Line::Bench(row)));
     }

@@ -34,8 +34,18 @@ pub struct Machine {
     /// Count instructions instead of time: the clock advances by one
     /// nanosecond with each.
     pub counted: bool,
-    /// Wait for a debugger at TCP port 1234.
-    pub debugger: bool,
+    /// Whether to wait for a debugger before the first instruction.
+    pub debugger: Debugger,
+}
+
+/// Where a debugger can attach.
+pub enum Debugger {
+    /// Nowhere.
+    None,
+    /// At TCP port 1234; the machine waits for it.
+    Port,
+    /// At a Unix socket, which QEMU makes; the machine waits for it.
+    Socket(PathBuf),
 }
 
 impl Machine {
@@ -61,8 +71,15 @@ impl Machine {
             // The real-time clock follows the counted time, too.
             qemu.args(["-rtc", "clock=vm"]);
         }
-        if self.debugger {
-            qemu.args(["-s", "-S"]);
+        match &self.debugger {
+            Debugger::None => {}
+            Debugger::Port => {
+                qemu.args(["-s", "-S"]);
+            }
+            Debugger::Socket(path) => {
+                let socket = format!("unix:{},server=on,wait=off", path.display());
+                qemu.args(["-S", "-gdb", &socket]);
+            }
         }
         Ok(qemu)
     }

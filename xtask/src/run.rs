@@ -15,14 +15,14 @@ use anyhow::{Context, Result, bail};
 use postern_abi::harness::PROMPT;
 
 use crate::manifest::{App, Manifest};
-use crate::qemu::{Event, Guest, Machine, Outcome};
+use crate::qemu::{Debugger, Event, Guest, Machine, Outcome};
 use crate::symbols::{Filter, Symbols};
 use crate::system::{Firmware, System};
 use crate::terminal::Raw;
 use crate::{prompt, setup, step, workspace};
 
 /// Where the kernel is linked to (its `BootloaderConfig`), for the debugger.
-const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
+pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Ctrl-A: the next key is for xtask.
 const ESCAPE: u8 = 1;
 /// Longer than anybody waits.
@@ -68,7 +68,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
         firmware,
         memory: options.memory.clone(),
         counted: false,
-        debugger: options.gdb,
+        debugger: if options.gdb { Debugger::Port } else { Debugger::None },
     };
     if options.gdb {
         println!(

@@ -128,7 +128,7 @@ impl Suite {
                 self.notes.push(text.to_owned());
                 Vec::new()
             }
-            Line::List(_) | Line::Bench(_) => Vec::new(),
+            Line::List(_) | Line::Overhead(_) | Line::Bench(_) => Vec::new(),
         };
         (reports, true)
     }

@@ -15,6 +15,14 @@ use crate::workspace;
 /// Longest text between the brackets; anything longer is no address.
 const LONGEST: usize = 96;
 
+/// A function, and the place in it that an address belongs to.
+pub struct Function {
+    /// Its name with its modules.
+    pub function: String,
+    /// File and line.
+    pub place: Option<String>,
+}
+
 /// The symbols of some programs, read when first needed.
 #[derive(Default)]
 pub struct Symbols {
@@ -39,6 +47,17 @@ impl Symbols {
 
     /// The function at an address, with the functions that it was inlined into.
     fn find(&mut self, program: &str, address: u64) -> Option<String> {
+        let frames = self.frames(program, address)?;
+        let shown = frames.into_iter().map(|frame| match frame.place {
+            Some(place) => format!("{} ({place})", frame.function),
+            None => frame.function,
+        });
+        Some(shown.collect::<Vec<_>>().join(" in "))
+    }
+
+    /// The function at an address and those that it was inlined into, the
+    /// innermost first; at least one.
+    pub fn frames(&mut self, program: &str, address: u64) -> Option<Vec<Function>> {
         let file = self.files.get(program)?;
         let loader =
             self.loaded.entry(file.clone()).or_insert_with(|| Loader::new(file).ok()).as_ref()?;
@@ -48,16 +67,15 @@ impl Symbols {
             let Some(function) = &frame.function else { continue };
             let function = function.demangle().ok()?.into_owned();
             let place = frame.location.and_then(|place| Some((place.file?, place.line?)));
-            names.push(match place {
-                Some((file, line)) => format!("{} ({}:{line})", plain(&function), short(file)),
-                None => plain(&function).to_owned(),
-            });
+            let place = place.map(|(file, line)| format!("{}:{line}", short(file)));
+            names.push(Function { function: plain(&function).to_owned(), place });
         }
         if names.is_empty() {
             let symbol = loader.find_symbol(address)?;
-            return Some(format!("{:#}", rustc_demangle::demangle(symbol)));
+            let function = format!("{:#}", rustc_demangle::demangle(symbol));
+            names.push(Function { function, place: None });
         }
-        Some(names.join(" in "))
+        Some(names)
     }
 
     /// Replaces all addresses in `text`.
@@ -82,7 +100,8 @@ fn plain(function: &str) -> &str {
 /// A source file as seen from the repository, or from Rust's library.
 fn short(file: &str) -> String {
     let file = workspace::shown(Path::new(file));
-    match (file.starts_with("/rustc/"), file.split_once("/library/")) {
+    let is_library = file.starts_with("/rustc/") || file.contains("/rustlib/src/rust/library/");
+    match (is_library, file.split_once("/library/")) {
         (true, Some((_, inside))) => format!("library/{inside}"),
         _ => file,
     }

@@ -162,6 +162,15 @@ impl System {
         &self.kernel.elf
     }
 
+    /// The file of the kernel (`kernel`), of `init`, or of a program.
+    pub fn elf(&self, name: &str) -> Option<&Path> {
+        match name {
+            "kernel" => Some(self.kernel_elf()),
+            "init" => Some(&self.init.elf),
+            _ => self.programs.iter().find(|one| one.name == name).map(|one| one.elf.as_path()),
+        }
+    }
+
     /// The names of all addresses that the guest can print.
     pub fn symbols(&self) -> Symbols {
         let mut symbols = Symbols::default();

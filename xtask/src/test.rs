@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow, ensure};
 
 use crate::protocol::Line;
-use crate::qemu::{Machine, Outcome};
+use crate::qemu::{Debugger, Machine, Outcome};
 use crate::suite::{Counts, Next, Report, Suite, Verdict};
 use crate::symbols::Symbols;
 use crate::system::{Firmware, Kind, System};
@@ -106,7 +106,7 @@ fn machine(options: &Options, system: &System, cmdline: &str) -> Result<Machine>
         firmware,
         memory: "256M".into(),
         counted: true,
-        debugger: false,
+        debugger: Debugger::None,
     })
 }
 

@@ -35,5 +35,12 @@ pub const SYMBOL_OPEN: &str = "[@";
 /// Ends an address that xtask turns into a name.
 pub const SYMBOL_CLOSE: &str = "]";
 
+/// The function that the benchmarks call before the sample that
+/// `cargo xtask bench --explain` looks at, and the argument by which a
+/// debugger knows it from whatever else lies at its address.
+pub const BENCH_MARK_SYMBOL: &str = "postern_bench_mark";
+/// See [`BENCH_MARK_SYMBOL`].
+pub const BENCH_MARK: u64 = 0x6265_6e63_686d_726b;
+
 /// The archive entry that holds the command line (words for `init`).
 pub const CMDLINE: &str = "cmdline";

@@ -33,6 +33,7 @@ pub mod raw;
 mod reader;
 mod slot;
 pub mod slots;
+pub mod stub;
 pub mod utcb;
 pub mod window;
 

@@ -140,31 +140,6 @@ pub fn exit(code: u64) -> ! {
     }
 }
 
-/// Answers every message with its own label, tag and words, for ever: the
-/// smallest server there is, for benchmarks. Three instructions a round.
-///
-/// An answer that cannot be delivered is dropped and the next message awaited.
-pub fn echo_forever() -> ! {
-    // SAFETY: registers only, nothing of the activation is used afterwards,
-    // and a server that never returns has nothing to restore.
-    unsafe {
-        asm!(
-            "2:",
-            "mov eax, {receive}",
-            "syscall",
-            "jc 2b",
-            "3:",
-            "mov eax, {reply_receive}",
-            "syscall",
-            "jnc 3b",
-            "jmp 2b",
-            receive = const abi::Code::Receive.plain(),
-            reply_receive = const abi::Code::ReplyReceive.plain(),
-            options(noreturn),
-        );
-    }
-}
-
 /// Does nothing, but costs the compiler what a system call costs it: every
 /// register. What benchmarks subtract must be measured with it.
 #[inline(always)]

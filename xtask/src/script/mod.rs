@@ -19,7 +19,7 @@ use anyhow::{Context, Result, ensure};
 use self::judge::Values;
 use self::model::{Boot, End, Script};
 use crate::manifest::{App, Manifest, Mistaken, SYSTEM};
-use crate::qemu::Machine;
+use crate::qemu::{Debugger, Machine};
 use crate::suite::{Counts, Report, Verdict};
 use crate::symbols::Symbols;
 use crate::system::{Firmware, System};
@@ -113,7 +113,7 @@ fn play(
         // Counted time is the same on a busy computer; but the UEFI firmware
         // takes half a minute with it.
         counted: firmware == Firmware::Bios,
-        debugger: false,
+        debugger: Debugger::None,
     };
     let played = play::play(&script, &machine, &mut system.symbols())?;
     let verdict = played.result.map_or_else(
