@@ -12,8 +12,10 @@ use crate::protocol::Row;
 use axis::{Axis, Scale};
 use draw::{Anchor, Canvas};
 
-/// Colours of the bars and lines, Postern's first.
+/// Colours of the bars, Postern's first.
 const COLOURS: [&str; 4] = ["#1769aa", "#8d99a6", "#c4ccd4", "#e08214"];
+/// Colours of the lines of one panel.
+const LINES: [&str; 3] = [COLOURS[0], COLOURS[3], "#4d9221"];
 /// Width of the picture.
 const WIDTH: f64 = 760.0;
 /// Left and right of every panel's axes.
@@ -39,7 +41,11 @@ const FAMILIES: [Family; 5] = [
         quantity: "words each way",
         scale: Scale::Linear,
         is_each: false,
-        lines: &[("to another task", "call-", "w"), ("in the same task", "call-same-", "w")],
+        lines: &[
+            ("to another task", "call-", "w"),
+            ("in the same task", "call-same-", "w"),
+            ("crossing into another task", "cross-", "w"),
+        ],
     },
     Family {
         title: "Call through a chain of servers",
@@ -159,14 +165,13 @@ fn number(text: &str) -> Option<f64> {
 /// Lines through points.
 fn curves(canvas: &mut Canvas, family: &Family, lines: &[Vec<(f64, f64)>]) {
     const HEIGHT: f64 = 170.0;
-    let colours = [COLOURS[0], COLOURS[3]];
     let all = || lines.iter().flatten();
     let least = all().map(|point| point.0).fold(f64::INFINITY, f64::min);
     let most = all().map(|point| point.0).fold(0.0, f64::max);
     let highest = all().map(|point| point.1).fold(0.0, f64::max);
 
     canvas.title(family.title);
-    let drawn = || family.lines.iter().zip(lines).zip(colours).filter(|line| !line.0.1.is_empty());
+    let drawn = || family.lines.iter().zip(lines).zip(LINES).filter(|line| !line.0.1.is_empty());
     canvas.legend(LEFT, drawn().map(|((names, _), colour)| (names.0, colour)));
     let top = canvas.take(HEIGHT + 48.0);
     let bottom = top + HEIGHT;
