@@ -258,7 +258,7 @@ fn cost(gate: impl Capability) -> Result<u64, postern_tests::Failure> {
 fn x31_saving_the_linkage_at_once_costs_no_more_than_a_call(ctx: &Ctx) -> Verdict {
     let server = Server::new(ctx, 1, next_words)?;
     let mut thread = ctx.peer()?;
-    thread.start(|_| postern_tests::syscall::raw::echo_forever(), 0)?;
+    thread.start(|_| postern_tests::syscall::stub::server::echo(), 0)?;
     let crossing = cost(server.gate(ctx, 0)?)?;
     let rendezvous = cost(ctx.gate_to(thread.thread(), 0)?)?;
     // The handler here is a stub and a Rust function, the other server three

@@ -6,8 +6,8 @@
 //! but the stack that some say they push to. They fill and read no message:
 //! words stay in the registers in which they came.
 //!
-//! Must never be used for anything but measuring: errors are one bit, and a
-//! server never ends.
+//! Must never be used for anything but measuring and tests: errors are one
+//! bit, and a server never ends.
 
 pub mod client;
 pub mod server;
