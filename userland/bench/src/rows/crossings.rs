@@ -3,7 +3,7 @@
 
 use postern_runtime::memory::Mapping;
 use postern_runtime::syscall::abi::{Code, PAGE};
-use postern_runtime::syscall::{Capability, Gate, Rights};
+use postern_runtime::syscall::{Gate, Rights};
 
 use super::calls::call;
 use super::{Bench, Row};
