@@ -5,6 +5,7 @@ mod capabilities;
 mod crossings;
 mod events;
 mod objects;
+mod relays;
 mod threads;
 
 use postern_runtime::Boot;
@@ -39,6 +40,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
     let parts = [
         calls::ROWS,
         crossings::ROWS,
+        relays::ROWS,
         events::ROWS,
         objects::ROWS,
         capabilities::ROWS,

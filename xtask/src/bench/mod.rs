@@ -114,7 +114,8 @@ fn machine(system: &System, cmdline: &str) -> Result<Machine> {
     Ok(Machine {
         image: system.image(cmdline, Firmware::Bios)?,
         firmware: Firmware::Bios,
-        memory: "256M".into(),
+        // The largest segment of the rows is 1 GiB.
+        memory: "4G".into(),
         counted: true,
         debugger: Debugger::None,
     })

@@ -69,11 +69,11 @@ const FAMILIES: [Family; 5] = [
         lines: &[("derive", "derive-", ""), ("revoke", "revoke-", "")],
     },
     Family {
-        title: "Crossing with a relay segment",
+        title: "Call with a relay segment",
         quantity: "bytes of the segment",
         scale: Scale::Logarithmic,
         is_each: false,
-        lines: &[("hand-over and return", "relay-", "")],
+        lines: &[("by crossing", "relay-", ""), ("to a thread", "relay-thread-", "")],
     },
 ];
 

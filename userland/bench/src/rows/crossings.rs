@@ -33,7 +33,7 @@ const HANDLER: [u8; 7] = {
 const ADDRESS: u64 = 0x40_0000;
 
 /// A gate to an entry with one context, in a task without a thread.
-fn entry(bench: &Bench<'_>, scope: &mut Scope) -> Result<Gate, Failure> {
+pub fn entry(bench: &Bench<'_>, scope: &mut Scope) -> Result<Gate, Failure> {
     let factory = bench.boot.factory;
     let memory = scope.create(|slot| factory.create_memory(slot, PAGE))?;
     Mapping::new(memory, PAGE, Rights::W)?.write(0, &HANDLER);

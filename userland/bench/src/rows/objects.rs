@@ -22,6 +22,8 @@ pub const ROWS: &[Row] = &[
     Row::new("delete-lone-gate", |bench| delete_alone(bench, gate)),
     Row::new("create-entry", |bench| create(bench, entry)),
     Row::new("delete-entry", |bench| delete(bench, entry)),
+    Row::new("create-relay", |bench| create(bench, relay)),
+    Row::new("delete-relay", |bench| delete(bench, relay)),
     Row::new("create-memory", |bench| create(bench, memory)),
     Row::new("delete-memory", |bench| delete(bench, memory)),
     Row::new("create-notification", |bench| create(bench, notification)),
@@ -55,6 +57,11 @@ fn gate(bench: &Bench<'_>, slot: Slot) -> Outcome<()> {
 /// In the benchmarks' own task, without contexts.
 fn entry(bench: &Bench<'_>, slot: Slot) -> Outcome<()> {
     bench.boot.factory.create_entry(slot, bench.boot.task, 0x40_0000, 0, 0).map(drop)
+}
+
+/// Of one page.
+fn relay(bench: &Bench<'_>, slot: Slot) -> Outcome<()> {
+    bench.boot.factory.create_relay(slot, PAGE, false).map(drop)
 }
 
 /// One page, zeroed.
