@@ -70,8 +70,8 @@ const FAMILIES: [Family; 5] = [
     },
     Family {
         title: "Call with a relay segment",
-        quantity: "bytes of the segment",
-        scale: Scale::Logarithmic,
+        quantity: "size of the segment",
+        scale: Scale::Bytes,
         is_each: false,
         lines: &[("by crossing", "relay-", ""), ("to a thread", "relay-thread-", "")],
     },

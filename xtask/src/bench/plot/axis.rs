@@ -7,6 +7,8 @@ pub enum Scale {
     Linear,
     /// Equal factors are equally long; for numbers over 0.
     Logarithmic,
+    /// The same, in bytes.
+    Bytes,
 }
 
 /// An axis between two places.
@@ -24,7 +26,7 @@ impl Axis {
     pub fn new(scale: Scale, from: f64, to: f64, start: f64, end: f64) -> Self {
         let (from, to) = match scale {
             Scale::Linear => (from.min(0.0), step(to.max(1.0)) * (to / step(to.max(1.0))).ceil()),
-            Scale::Logarithmic => (from.max(1.0), to.max(from * 10.0)),
+            Scale::Logarithmic | Scale::Bytes => (from.max(1.0), to.max(from * 10.0)),
         };
         Self { scale, from, to: to.max(from + 1.0), start, end }
     }
@@ -33,7 +35,9 @@ impl Axis {
     pub fn place(&self, number: f64) -> f64 {
         let part = match self.scale {
             Scale::Linear => (number - self.from) / (self.to - self.from),
-            Scale::Logarithmic => (number / self.from).ln() / (self.to / self.from).ln(),
+            Scale::Logarithmic | Scale::Bytes => {
+                (number / self.from).ln() / (self.to / self.from).ln()
+            }
         };
         self.start + part * (self.end - self.start)
     }
@@ -43,10 +47,12 @@ impl Axis {
         let next = |number: f64| match self.scale {
             Scale::Linear => number + step(self.to),
             Scale::Logarithmic => number * 10.0,
+            Scale::Bytes => number * 16.0,
         };
+        let text = |number| if self.scale == Scale::Bytes { bytes(number) } else { short(number) };
         std::iter::successors(Some(self.from), |number| Some(next(*number)))
             .take_while(|number| *number <= self.to * 1.000_001)
-            .map(|number| (self.place(number), short(number)))
+            .map(|number| (self.place(number), text(number)))
             .collect()
     }
 }
@@ -68,6 +74,16 @@ fn short(number: f64) -> String {
     }
 }
 
+/// A number of bytes in the largest unit that leaves it whole.
+fn bytes(number: f64) -> String {
+    let units =
+        [(30, "GiB"), (20, "MiB"), (10, "KiB")].map(|(power, name)| (2_f64.powi(power), name));
+    match units.into_iter().find(|unit| number >= unit.0) {
+        Some((unit, name)) => format!("{} {name}", (number / unit).round()),
+        None => format!("{number}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +97,13 @@ mod tests {
         assert_eq!(texts, ["0", "500", "1000", "1500", "2000", "2500", "3000"]);
         let down = Axis::new(Scale::Linear, 0.0, 10.0, 200.0, 50.0);
         assert!(down.place(10.0) >= 50.0 && down.place(1.0) < down.place(0.0));
+    }
+
+    #[test]
+    fn bytes_have_their_own_units() {
+        let axis = Axis::new(Scale::Bytes, 4096.0, 1_073_741_824.0, 0.0, 100.0);
+        let texts: Vec<_> = axis.ticks().into_iter().map(|tick| tick.1).collect();
+        assert_eq!(texts, ["4 KiB", "64 KiB", "1 MiB", "16 MiB", "256 MiB"]);
     }
 
     #[test]
