@@ -112,12 +112,24 @@ impl<M: Machine> Kernel<M> {
             }
             Queue::Thread(receiver) => {
                 // The queue's head lies in the arena that its links lie in.
-                let Some(mut senders) = self.threads.get(receiver).map(|t| t.senders) else {
-                    return;
-                };
+                let Some(found) = self.threads.get(receiver) else { return };
+                let (mut senders, mut cursor) = (found.senders, found.sender_run.cursor);
+                if cursor == Some(thread.index()) {
+                    cursor = senders.after(&mut self.threads, thread.index());
+                }
                 senders.remove(&mut self.threads, thread.index());
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
+                    receiver.sender_run.cursor = cursor;
+                }
+            }
+            Queue::Partner(partner) => {
+                let Some(mut listeners) = self.threads.get(partner).map(|t| t.listeners) else {
+                    return;
+                };
+                listeners.remove(&mut self.threads, thread.index());
+                if let Some(partner) = self.threads.get_mut(partner) {
+                    partner.listeners = listeners;
                 }
             }
         }
@@ -142,12 +154,23 @@ impl<M: Machine> Kernel<M> {
                 }
             }
             Queue::Thread(receiver) => {
-                let Some(mut senders) = self.threads.get(receiver).map(|t| t.senders) else {
-                    return;
-                };
+                let Some(found) = self.threads.get(receiver) else { return };
+                let (mut senders, run) = (found.senders, found.sender_run.number);
                 senders.push(&mut self.threads, thread.index(), priority);
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
+                }
+                if let Some(sender) = self.threads.get_mut(thread) {
+                    sender.run_seen = run;
+                }
+            }
+            Queue::Partner(partner) => {
+                let Some(mut listeners) = self.threads.get(partner).map(|t| t.listeners) else {
+                    return;
+                };
+                listeners.push(&mut self.threads, thread.index(), priority);
+                if let Some(partner) = self.threads.get_mut(partner) {
+                    partner.listeners = listeners;
                 }
             }
         }
@@ -160,12 +183,15 @@ impl<M: Machine> Kernel<M> {
         if changed.effective == priority {
             return;
         }
-        let queue = changed.queue;
+        let (queue, seen) = (changed.queue, changed.run_seen);
         self.leave(thread, queue);
         if let Some(changed) = self.threads.get_mut(thread) {
             changed.effective = priority;
         }
         self.enter(thread, queue);
+        if let Queue::Thread(receiver) = queue {
+            self.keep_turn(thread, receiver, seen);
+        }
         self.reschedule = true;
     }
 
@@ -258,9 +284,14 @@ impl<M: Machine> Kernel<M> {
     fn expire(&mut self, thread: Ref<Thread<M>>) {
         let Some(waiting) = self.threads.get(thread) else { return };
         match waiting.state {
-            State::Sending => self.interrupt_ipc(thread, ErrorCode::send(ErrorNumber::Timeout)),
-            State::Receiving | State::Calling => {
-                self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::Timeout));
+            State::Sending | State::Receiving | State::Calling => {
+                let is_sending = waiting.state == State::Sending;
+                let of_phase = if is_sending { ErrorCode::send } else { ErrorCode::receive };
+                let error = of_phase(ErrorNumber::Timeout);
+                if waiting.diagnose {
+                    self.explain_timeout(thread, error);
+                }
+                self.interrupt_ipc(thread, error);
             }
             State::Sleeping => {
                 self.detach(thread);

@@ -93,7 +93,8 @@ impl<M: Machine> Kernel<M> {
         let (caller, slot) = match saved {
             None => {
                 let held = self.threads.get(thread).and_then(|thread| thread.caller);
-                (held.ok_or(ErrorCode::send(ErrorNumber::NoCaller))?, None)
+                // Whether it was used up or never there: as an empty slot.
+                (held.ok_or(ErrorCode::send(ErrorNumber::NotExistent))?, None)
             }
             Some(slot) => {
                 let gone = ErrorCode::send(ErrorNumber::NotExistent);

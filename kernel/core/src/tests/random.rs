@@ -36,6 +36,8 @@ enum Step {
     ExitGate { thread: u32, gate: u32 },
     FaultGate { thread: u32, gate: u32 },
     SetRegisters { thread: u32 },
+    ModifySenders { thread: u32, rules: usize, words: [u64; 4] },
+    NotifyDeletion { thread: u32, notification: u32, bits: u64 },
     Priority { thread: u32, priority: u64 },
     BindGate { gate: u32, thread: u32, label: u64 },
     Unbind { gate: u32 },
@@ -83,6 +85,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (slot(), slot()).prop_map(|(thread, gate)| Step::ExitGate { thread, gate }),
         3 => (slot(), slot()).prop_map(|(thread, gate)| Step::FaultGate { thread, gate }),
         1 => slot().prop_map(|thread| Step::SetRegisters { thread }),
+        2 => (slot(), 0usize..3, prop::array::uniform4(0u64..64))
+            .prop_map(|(thread, rules, words)| Step::ModifySenders { thread, rules, words }),
+        1 => (slot(), slot(), 0u64..4).prop_map(|(thread, notification, bits)| {
+            Step::NotifyDeletion { thread, notification, bits }
+        }),
         1 => (slot(), 0u64..300).prop_map(|(thread, priority)| Step::Priority { thread, priority }),
         3 => (slot(), slot(), 0u64..64)
             .prop_map(|(gate, thread, label)| Step::BindGate { gate, thread, label }),
@@ -189,6 +196,15 @@ fn apply(world: &mut World, step: &Step) {
             let mut words = [0x40_0000; 20];
             words[0] = op::thread::SET_REGISTERS;
             world.operate(thread, &words, &[]);
+        }
+        Step::ModifySenders { thread, rules, words } => {
+            let mut all = [op::thread::MODIFY_SENDERS; 9];
+            all[1..5].copy_from_slice(&words);
+            all[5..].copy_from_slice(&words);
+            world.operate(thread, &all[..1 + 4 * rules], &[]);
+        }
+        Step::NotifyDeletion { thread, notification, bits } => {
+            world.operate(thread, &[op::thread::NOTIFY_DELETION, bits], &[(notification, all)]);
         }
         Step::Priority { thread, priority } => {
             let words = [op::scheduler::SET_PRIORITY, priority];

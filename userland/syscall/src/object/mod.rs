@@ -13,6 +13,7 @@ mod log;
 mod memory;
 mod notification;
 mod scheduler;
+mod senders;
 mod task;
 mod thread;
 
@@ -24,6 +25,7 @@ pub use log::Log;
 pub use memory::{Memory, MemoryInfo};
 pub use notification::Notification;
 pub use scheduler::{Scheduler, SchedulerInfo};
+pub use senders::ModifySenders;
 pub use task::{ListedCapability, Task, TaskInfo};
 pub use thread::{Registers, Thread, ThreadInfo};
 
