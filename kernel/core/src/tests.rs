@@ -3,7 +3,9 @@
 
 mod lines;
 mod memory;
+mod messages;
 mod random;
 mod scripted;
+mod shadow;
 mod signals;
 mod world;

@@ -16,17 +16,18 @@ use postern_abi::{PAGE, Rights, op, utcb};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::shadow::Shadow;
 use super::world::World;
 use crate::machine::Next;
 
 /// First of the slots that random operations use.
-const BASE: u32 = 100;
+pub const BASE: u32 = 100;
 /// Number of those slots.
 const SLOTS: u32 = 12;
 
 /// One operation of whichever thread runs.
 #[derive(Debug, Clone)]
-enum Step {
+pub enum Step {
     Create { kind: u8, slot: u32, argument: u64, item: u32 },
     Bind { thread: u32, task: u32 },
     Start { thread: u32 },
@@ -154,7 +155,7 @@ fn timeout(choice: u8) -> Timeout {
     }
 }
 
-fn apply(world: &mut World, step: &Step) {
+fn apply(world: &mut World, step: &Step, payload: u64) {
     let task = init::TASK;
     let all = Rights::all();
     match *step {
@@ -286,7 +287,7 @@ fn apply(world: &mut World, step: &Step) {
             let code = if call { Code::Call } else { Code::Send };
             let rax = code.encode(IpcFlags::empty(), timeout(send), timeout(receive));
             let tag = Tag::new(1, 6).with_items(items);
-            world.call(rax, [u64::from(slot), tag.bits(), 1, 2, 3, 4]);
+            world.call(rax, [u64::from(slot), tag.bits(), payload, 2, 3, 4]);
         }
         Step::Receive { window, timeout: choice, closed, source } => {
             world.poke(utcb::WINDOWS, u64::from(window));
@@ -381,18 +382,32 @@ fn furnished() -> World {
     world
 }
 
-/// Carries out the operations; returns how many, because it ends when nobody
-/// will ever run again.
-fn play(steps: &[Step]) -> usize {
+/// Carries out the operations and compares the kernel with a model of its
+/// messages; returns how many operations, because it ends when nobody will ever
+/// run again, and the model.
+pub fn play(steps: &[Step]) -> (usize, Shadow) {
     let mut world = furnished();
+    let mut shadow = Shadow::default();
     for (done, step) in steps.iter().enumerate() {
+        let before = world.kernel.threads.len();
         if !somebody_runs(&mut world) {
-            return done;
+            return (done, shadow);
         }
-        apply(&mut world, step);
+        shadow.compare(&mut world, None, true);
+        let (mut payload, mut run) = (0, None);
+        match *step {
+            Step::Send { slot, .. } => payload = shadow.send(&world, slot),
+            Step::ModifySenders { thread, rules, words } if rules > 0 => {
+                run = shadow.modify(&world, thread, words);
+            }
+            _ => {}
+        }
+        apply(&mut world, step, payload);
+        let some_died = world.kernel.threads.len() < before;
+        shadow.compare(&mut world, run, some_died);
         world.kernel.check();
     }
-    steps.len()
+    (steps.len(), shadow)
 }
 
 /// Operations that the property test carries out, each followed by a check of
@@ -415,7 +430,7 @@ fn invariants_hold_for_a_million_operations() {
         let counted = Cell::new(0);
         let strategy = prop::collection::vec(step(), LENGTH);
         let result = runner.run(&strategy, |steps| {
-            counted.set(counted.get() + play(&steps));
+            counted.set(counted.get() + play(&steps).0);
             Ok(())
         });
         if let Err(failure) = result {
@@ -442,7 +457,7 @@ fn steps_reach_deep_states() {
             if !somebody_runs(&mut world) {
                 break;
             }
-            apply(&mut world, step);
+            apply(&mut world, step, 1);
             calls += world
                 .kernel
                 .threads
