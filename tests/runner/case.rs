@@ -219,7 +219,6 @@ impl<'a> Runner<'a> {
         let mut given = vec![
             (String::from(name::LOG), boot.log.item(all), Kind::Log),
             (String::from("scheduler"), boot.scheduler.item(all), Kind::Scheduler),
-            (String::from("machine"), boot.factory.item(Rights::R), Kind::Factory),
             (String::from("report"), self.report.item(Rights::W | Rights::GRANT), Kind::Gate),
         ];
         for ((ports_name, _, _, irq_name, line), ports) in DEVICES.iter().zip(&self.ports) {

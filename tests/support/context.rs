@@ -27,8 +27,6 @@ pub struct Ctx {
     pub thread: Thread,
     /// Its factory: R, W and S.
     pub factory: Factory,
-    /// The root factory, of which it can only ask how much memory is free.
-    pub machine: Factory,
     /// The kernel's log.
     pub log: Log,
     /// The scheduler, for all priorities.
@@ -60,7 +58,6 @@ impl Ctx {
             task,
             thread: env.capability("thread")?,
             factory,
-            machine: env.capability("machine")?,
             log: env.capability("log")?,
             scheduler: env.capability("scheduler")?,
             ports: env.capability("ports")?,

@@ -1,7 +1,7 @@
 //! A million random messages between several tasks: calls, answers, receives
 //! from everywhere and from one, capabilities to and fro, while gates are
 //! rebound, relabelled, made and destroyed and waits are cancelled. In the end
-//! every byte and every page frame is back.
+//! every byte is back, and, which the runner looks at, every page frame.
 
 use postern_tests::random::Random;
 use postern_tests::runtime::log;
@@ -24,18 +24,14 @@ tests! {
 const SEED: u64 = 0x0dd_f00d;
 /// Tasks at it.
 const TASKS: u64 = 4;
-/// Messages, receives and answers of each, in all rounds together.
+/// Messages, receives and answers of each.
 const MESSAGES: u64 = 250_000;
-/// Rounds: the first is to show how much memory the kernel's own tables take.
-const ROUNDS: u64 = 2;
 /// Bytes that each may use for gates.
 const QUOTA: u64 = 8 << 10;
 
 /// Words of the board: what each has done, and what of it succeeded.
 const DONE: usize = 8;
 const SUCCESS: usize = 16;
-/// How many have used up their quotas for once.
-const FULL: usize = 24;
 
 /// What is in a peer's table: gates and threads of all, notifications of all.
 mod place {
@@ -48,25 +44,6 @@ mod place {
     /// From here on it is empty.
     pub const FREE: u64 = 80;
     pub const END: u64 = postern_tests::peer::COUNT;
-}
-
-/// Makes gates until nothing fits, then destroys them: so many there never are
-/// again, and the kernel's tables are as large as they become.
-fn use_up() {
-    let factory = Factory::new(Slot::new(place::FACTORY as u32));
-    let slots = || (place::FREE..place::END).map(|slot| Slot::new(slot as u32));
-    for slot in slots() {
-        // It fails in the end, and that is the point.
-        let _ = factory.create_gate(slot);
-    }
-    board::add(FULL, 1);
-    while !board::get(FULL).is_multiple_of(TASKS) {
-        let _ = control::sleep_until(control::clock() + 10_000);
-    }
-    let own = postern_tests::syscall::Task::new(Slot::new(1));
-    for slot in slots() {
-        let _ = own.destroy(slot);
-    }
 }
 
 /// A short wait: none, or some microseconds.
@@ -119,12 +96,10 @@ fn shuffle(random: &mut Random, own: u64) {
     utcb::write(RECEIVE_SOURCE, place::GATES + random.below(3 * TASKS));
 }
 
-/// A hostile program: number in the low byte, round above it.
-fn hostile(argument: u64) -> u64 {
-    let own = argument & 0xff;
-    let mut random = Random::new(SEED + argument);
-    use_up();
-    for count in 0..MESSAGES / ROUNDS {
+/// A hostile program; its argument says which.
+fn hostile(own: u64) -> u64 {
+    let mut random = Random::new(SEED + own);
+    for count in 0..MESSAGES {
         if count.is_multiple_of(3) {
             shuffle(&mut random, own);
         }
@@ -177,43 +152,43 @@ fn hostile(argument: u64) -> u64 {
 }
 
 /// All programs, each with its own factory, and what they share.
-struct Round {
+struct Storm {
     peers: alloc::vec::Vec<(Partner, Factory)>,
     gates: alloc::vec::Vec<Gate>,
     signals: alloc::vec::Vec<Notification>,
 }
 
-impl Round {
-    fn start(ctx: &Ctx, number: u64) -> Result<Self, Failure> {
-        let mut round = Self { peers: alloc::vec![], gates: alloc::vec![], signals: alloc::vec![] };
+impl Storm {
+    fn start(ctx: &Ctx) -> Result<Self, Failure> {
+        let mut storm = Self { peers: alloc::vec![], gates: alloc::vec![], signals: alloc::vec![] };
         for _ in 0..TASKS {
             let partner = ctx.peer()?;
-            round.gates.push(ctx.gate_to(partner.thread(), 0x40)?);
+            storm.gates.push(ctx.gate_to(partner.thread(), 0x40)?);
             let signals = ctx.notification()?;
             signals.bind(partner.thread())?;
-            round.signals.push(signals);
-            round.peers.push((partner, ctx.sub_factory(QUOTA)?));
+            storm.signals.push(signals);
+            storm.peers.push((partner, ctx.sub_factory(QUOTA)?));
         }
         let but_d = Rights::all() - Rights::D;
         let threads: alloc::vec::Vec<Slot> =
-            round.peers.iter().map(|(partner, _)| partner.thread().slot()).collect();
-        for (partner, quota) in &mut round.peers {
-            for gate in &round.gates {
+            storm.peers.iter().map(|(partner, _)| partner.thread().slot()).collect();
+        for (partner, quota) in &mut storm.peers {
+            for gate in &storm.gates {
                 partner.give(gate.item(but_d))?;
             }
             for thread in &threads {
                 partner.give(Item::with(*thread, but_d))?;
             }
-            for signals in &round.signals {
+            for signals in &storm.signals {
                 partner.give(signals.item(but_d))?;
             }
             partner.give(quota.item(but_d))?;
         }
-        for ((partner, _), own) in round.peers.iter_mut().zip(0..) {
+        for ((partner, _), own) in storm.peers.iter_mut().zip(0..) {
             ctx.scheduler.set_priority(partner.thread(), 50 + own as u8 % 3)?;
-            partner.start(hostile, own | number << 8)?;
+            partner.start(hostile, own)?;
         }
-        Ok(round)
+        Ok(storm)
     }
 
     /// Waits for the ends of all, and takes everything apart.
@@ -244,14 +219,9 @@ impl Round {
 fn hostile_million_messages(ctx: &Ctx) -> Verdict {
     drop(ctx.peer()?);
     let before = ctx.charged()?;
-    let mut free = None;
-    for round in 0..ROUNDS {
-        Round::start(ctx, round)?.finish(ctx)?;
-        let same = ctx.wait_until(|| ctx.charged().is_ok_and(|now| now == before));
-        check!(same, "{before} bytes became {}", ctx.charged()?);
-        let now = ctx.machine.info()?.machine_free;
-        check_eq!(now, *free.get_or_insert(now), "free bytes after round {round}");
-    }
+    Storm::start(ctx)?.finish(ctx)?;
+    let same = ctx.wait_until(|| ctx.charged().is_ok_and(|now| now == before));
+    check!(same, "{before} bytes became {}", ctx.charged()?);
     let sum =
         |first: usize| (0..TASKS as usize).map(|number| board::get(first + number)).sum::<u64>();
     let (done, success) = (sum(DONE), sum(SUCCESS));
