@@ -207,7 +207,8 @@ fn gate_c71_bad_sources(ctx: &Ctx) -> Verdict {
     let receive = |slot| ipc::receive_from(slot, Timeout::NEVER).map(drop);
     check_eq!(receive(ctx.thread.slot()), Err(received(ErrorNumber::Inval)), "oneself");
     check_eq!(receive(ctx.unbound()?.slot()), Err(received(ErrorNumber::Inval)), "not bound");
-    check_eq!(receive(ctx.notification()?.slot()), Err(received(ErrorNumber::Inval)));
+    let weak = ctx.derive(ctx.notification()?, Rights::all() - Rights::R)?;
+    check_eq!(receive(weak.slot()), Err(received(ErrorNumber::Perm)), "without R");
     let elsewhere = ctx.gate_to(ctx.new_thread()?, 0x40)?;
     check_eq!(receive(elsewhere.slot()), Err(received(ErrorNumber::Inval)), "bound elsewhere");
     for empty in [Slot::NULL, ctx.slot()?, Slot::new(u32::MAX)] {
