@@ -117,12 +117,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (slot(), 0u64..3, slot())
             .prop_map(|(memory, pages, to)| Step::Split { memory, pages, to }),
         1 => slot().prop_map(|factory| Step::Empty { factory }),
-        8 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
+        12 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
             |(slot, call, items, item, moved, send, receive)| Step::Send {
                 slot, call, items, item, moved, send, receive
             }
         ),
-        8 => (slot(), 0u8..3, any::<bool>(), slot()).prop_map(|(window, timeout, closed, source)| {
+        12 => (slot(), 0u8..3, any::<bool>(), slot()).prop_map(|(window, timeout, closed, source)| {
             Step::Receive { window, timeout, closed: closed && source % 2 == 0 || source == BASE + 7, source }
         }),
         6 => (any::<bool>(), any::<bool>(), slot(), slot(), 0usize..2).prop_map(
