@@ -9,5 +9,6 @@
 //! assembly throughout, so the compiler never sees an invalid reference.
 
 pub mod call;
+pub mod crossing;
 pub mod memory;
 pub mod privileged;

@@ -56,11 +56,14 @@ pub enum Code {
     /// thread leaves a record in its UTCB ([`crate::utcb::DIAGNOSIS`]); 0: no
     /// more.
     Diagnose = 0x16,
+    /// End a crossing: the arguments of [`Code::Reply`] are the answer, and the
+    /// caller goes on. Only in a context of an entry.
+    Return = 0x17,
 }
 
 impl Code {
     /// All codes, for tests that try every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Null,
         Self::Call,
         Self::Send,
@@ -74,6 +77,7 @@ impl Code {
         Self::Clock,
         Self::SaveReply,
         Self::Diagnose,
+        Self::Return,
     ];
 
     /// The code in the low half of `rax`, if the name space is Postern's, the
@@ -99,6 +103,7 @@ impl Code {
             0x14 => Self::Clock,
             0x15 => Self::SaveReply,
             0x16 => Self::Diagnose,
+            0x17 => Self::Return,
             _ => return None,
         };
         code.permitted_flags().contains(flags).then_some((code, flags))

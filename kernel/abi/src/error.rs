@@ -73,6 +73,8 @@ numbers! {
     LinkOverflow = 21, "too many nested crossings";
     /// The returned segment is not the lent one.
     SegMismatch = 22, "the returned segment is not the lent one";
+    /// There is no crossing to return from.
+    InvalidLinkage = 23, "there is no crossing to return from";
 }
 
 impl ErrorNumber {
@@ -100,7 +102,8 @@ pub enum Phase {
 /// The argument counts from 0: 0 is the capability that was called (`rdi`),
 /// 1 to 62 are message words, 64 + i is capability item i. In system calls that
 /// are no IPC, 1 is their first argument. `NoMem` and `Aborted` use it for a
-/// distinction of their own.
+/// distinction of their own, and so does `Timeout` in the send phase:
+/// [`ErrorCode::NO_CONTEXT`], [`ErrorCode::LIMIT`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorCode {
     /// What went wrong.
@@ -114,6 +117,13 @@ pub struct ErrorCode {
 impl ErrorCode {
     /// First argument number that means a capability item.
     pub const ITEM: u8 = 64;
+
+    /// Argument of a `Timeout` in the send phase: no context of the entry was
+    /// free.
+    pub const NO_CONTEXT: u8 = 1;
+    /// Argument of a `Timeout` in the send phase: the gate had as many contexts
+    /// in use as it may have.
+    pub const LIMIT: u8 = 2;
 
     /// An error of an operation, about one argument.
     #[must_use]

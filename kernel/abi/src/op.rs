@@ -14,7 +14,13 @@ pub mod factory {
     /// - `Factory`: w3 quota in bytes, charged to this factory.
     /// - `Task`: w3 capability slots, rounded up to 128.
     /// - `Thread`: w3 priority, at most the creator's own.
-    /// - `Gate`: without items unbound; with an item (a thread, S needed): w3 label.
+    /// - `Gate`: without items unbound; with an item (a thread or an entry, S
+    ///   needed): w3 label, and for an entry optionally w4 limit, as in
+    ///   [`super::gate::BIND`].
+    /// - `Entry`: w3 handler address, w4 floor priority, w5 grace time in
+    ///   nanoseconds; item 0 a task (W needed); optionally item 1 a
+    ///   `Scheduler` (W needed), whose maximum bounds the floor in place of the
+    ///   creator's own priority.
     /// - `Memory`: w3 bytes, a multiple of 4096; physically contiguous, zeroed.
     /// - `Notification`: nothing more.
     /// - `Scheduler`: w3 maximum priority, at most that of item 0, a
@@ -147,6 +153,8 @@ pub mod thread {
         Exited = 8,
         /// Waits for its fault handler.
         Faulting = 9,
+        /// Runs in another task, by a crossing.
+        Abroad = 10,
     }
 
     impl ThreadState {
@@ -164,6 +172,7 @@ pub mod thread {
                 7 => Self::Faulted,
                 8 => Self::Exited,
                 9 => Self::Faulting,
+                10 => Self::Abroad,
                 _ => return None,
             })
         }
@@ -172,13 +181,81 @@ pub mod thread {
 
 /// Operations of a gate; all need SERVER, else the message is forwarded.
 pub mod gate {
-    /// Bind to item 0, a thread (S needed there): w1 label, low two bits 0.
-    /// Needs S.
+    /// Bind to item 0, a thread or an entry (S needed there): w1 label, low two
+    /// bits 0; for an entry optionally w2, how many of its contexts the gate may
+    /// have in use at a time (0: no limit). Needs S.
     pub const BIND: u64 = 0x401;
     /// Unbind: later messages wait. Needs S.
     pub const UNBIND: u64 = 0x402;
-    /// w0 label, w1 1 if bound.
+    /// w0 label; w1 0 unbound, 1 bound to a thread, 2 to an entry; w2 the limit
+    /// of contexts; w3 how many it has in use, senders that wait for one
+    /// included.
     pub const INFO: u64 = 0x403;
+}
+
+/// Operations of an entry.
+pub mod entry {
+    /// Add a context: w1 stack pointer at which the handler begins, optionally
+    /// w2 FS base (else the address of its UTCB). One page, and what a thread
+    /// costs, is charged to the entry's factory. w0: the context's number, w1
+    /// the address of its UTCB in the entry's task. Needs W.
+    pub const ADD_CONTEXT: u64 = 0xc01;
+    /// Remove context w1, which must be free or quarantined. Needs W.
+    pub const REMOVE_CONTEXT: u64 = 0xc02;
+    /// Make the quarantined context w1 free again; optionally w2 is its new
+    /// stack pointer. Needs W.
+    pub const RESET_CONTEXT: u64 = 0xc03;
+    /// Item 0, a gate: told of faults in the contexts, as
+    /// [`super::thread::SET_FAULT_GATE`]. Without an item: no handler. Needs W.
+    pub const SET_FAULT_GATE: u64 = 0xc04;
+    /// Signal item 0, a notification (W needed there), with the bits w1 when a
+    /// context is quarantined and when the entry goes. Without an item: nobody
+    /// is told. Needs W.
+    pub const BIND_NOTIFICATION: u64 = 0xc05;
+    /// w1 handler address, w2 floor priority, w3 grace time in nanoseconds, w4
+    /// and w5 the sizes that INFO tells; optionally item 0 a `Scheduler`, as at
+    /// creation. Later crossings follow it. Needs W.
+    pub const SET: u64 = 0xc06;
+    /// w0 handler address, w1 floor priority, w2 grace time, w3 contexts, w4
+    /// free ones, w5 those in use by a caller, w6 orphaned, w7 quarantined, w8
+    /// senders that wait for one, w9 bytes that the handler adds to a message
+    /// of its own (`S_self`), w10 bytes that it and everything it calls need at
+    /// most (`S_all`). Needs R.
+    pub const INFO: u64 = 0xc07;
+    /// w1 context: w0 its state (see [`ContextState`]), w1 stack pointer, w2 FS
+    /// base, w3 address of its UTCB. Needs R.
+    pub const CONTEXT: u64 = 0xc08;
+
+    /// Nested crossings that a thread can be in.
+    pub const DEPTH: usize = 16;
+
+    /// What a context is doing, in CONTEXT.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[repr(u64)]
+    pub enum ContextState {
+        /// Waits for a caller.
+        Free = 0,
+        /// Runs for a caller.
+        Active = 1,
+        /// Its caller is gone; it may finish within the grace time.
+        Orphaned = 2,
+        /// It failed or did not finish, and is not used until it is reset.
+        Quarantined = 3,
+    }
+
+    impl ContextState {
+        /// The state with this number.
+        #[must_use]
+        pub const fn decode(number: u64) -> Option<Self> {
+            Some(match number {
+                0 => Self::Free,
+                1 => Self::Active,
+                2 => Self::Orphaned,
+                3 => Self::Quarantined,
+                _ => return None,
+            })
+        }
+    }
 }
 
 /// Operations of memory.
@@ -369,6 +446,14 @@ pub const fn name(operation: u64) -> &'static str {
         gate::BIND => "gate: bind",
         gate::UNBIND => "gate: unbind",
         gate::INFO => "gate: info",
+        entry::ADD_CONTEXT => "entry: add context",
+        entry::REMOVE_CONTEXT => "entry: remove context",
+        entry::RESET_CONTEXT => "entry: reset context",
+        entry::SET_FAULT_GATE => "entry: set fault gate",
+        entry::BIND_NOTIFICATION => "entry: bind notification",
+        entry::SET => "entry: set",
+        entry::INFO => "entry: info",
+        entry::CONTEXT => "entry: context",
         memory::INFO => "memory: info",
         memory::PHYS => "memory: phys",
         memory::SPLIT => "memory: split",

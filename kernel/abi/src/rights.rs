@@ -52,11 +52,13 @@ pub enum Kind {
     Log = 10,
     /// A saved right to answer: a slot value, not an object.
     Reply = 11,
+    /// Where crossings arrive: a handler of a task, with contexts.
+    Entry = 12,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Factory,
         Self::Task,
         Self::Thread,
@@ -68,6 +70,7 @@ impl Kind {
         Self::Scheduler,
         Self::Log,
         Self::Reply,
+        Self::Entry,
     ];
 
     /// The kind with this number.
@@ -88,6 +91,7 @@ impl Kind {
             9 => Self::Scheduler,
             10 => Self::Log,
             11 => Self::Reply,
+            12 => Self::Entry,
             _ => return None,
         })
     }
@@ -107,6 +111,7 @@ impl Kind {
             Self::Scheduler => "scheduler",
             Self::Log => "log",
             Self::Reply => "right to answer",
+            Self::Entry => "entry",
         }
     }
 }
@@ -121,6 +126,6 @@ mod tests {
             assert_eq!(Kind::decode(index as u64 + 1), Some(kind));
         }
         assert_eq!(Kind::decode(0), None);
-        assert_eq!(Kind::decode(12), None);
+        assert_eq!(Kind::decode(13), None);
     }
 }

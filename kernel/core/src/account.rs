@@ -195,9 +195,10 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Makes sure that every thread, and one more, can have a deadline.
+    /// Makes sure that every thread can have a deadline and every context two,
+    /// and one more context.
     pub(crate) fn room_for_timeouts(&mut self) -> Result<(), ErrorCode> {
-        while self.timeouts.table().len() <= self.threads.len() {
+        while self.timeouts.table().len() < self.threads.len() + self.contexts + 2 {
             let table = self.timeouts.table();
             grow_table(table, &mut self.machine, &mut self.frames, |_| TimeoutEntry::default())?;
         }
@@ -208,7 +209,7 @@ impl<M: Machine> Kernel<M> {
     /// gone.
     pub(crate) fn trim_timeouts(&mut self) {
         const EACH: usize = PAGE as usize / size_of::<TimeoutEntry>();
-        while self.timeouts.table().len() >= self.threads.len() + EACH {
+        while self.timeouts.table().len() >= self.threads.len() + self.contexts + EACH {
             shrink_table(self.timeouts.table(), &mut self.machine, &mut self.frames);
         }
     }

@@ -1,6 +1,8 @@
 //! Invariants of the whole kernel state, for tests on the host: what must hold
 //! after every operation, whatever user programs do.
 
+mod crossings;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::vec::Vec;
 
@@ -11,8 +13,8 @@ use postern_arena::Ref;
 use crate::Kernel;
 use crate::cap::{Node, NodeId, SlotId, Target};
 use crate::machine::Access;
-use crate::object::Thread;
 use crate::object::thread::{Queue, Source, State};
+use crate::object::{Binding, Thread};
 use crate::sim::Sim;
 
 impl Kernel<Sim> {
@@ -23,6 +25,7 @@ impl Kernel<Sim> {
     pub fn check(&mut self) {
         self.check_capabilities();
         self.check_threads();
+        self.check_crossings();
         self.check_quotas();
         self.check_frames();
         self.check_mappings();
@@ -60,6 +63,7 @@ impl Kernel<Sim> {
             Kind::Task,
             Kind::Thread,
             Kind::Gate,
+            Kind::Entry,
             Kind::Memory,
             Kind::Notification,
             Kind::IoPort,
@@ -127,6 +131,7 @@ impl Kernel<Sim> {
             Kind::Task => targets(&self.tasks, kind),
             Kind::Thread => targets(&self.threads, kind),
             Kind::Gate => targets(&self.gates, kind),
+            Kind::Entry => targets(&self.entries, kind),
             Kind::Memory => targets(&self.memories, kind),
             Kind::Notification => targets(&self.notifications, kind),
             Kind::IoPort => targets(&self.ports, kind),
@@ -144,7 +149,27 @@ impl Kernel<Sim> {
             while let Some(index) = at {
                 let thread = self.threads.nth(index).expect("a queued thread exists");
                 assert!(matches!(thread.queue, Queue::Gate(it) if it == gate));
-                assert!(self.gates.get(gate).expect("live").target.is_none() || !thread.is_alive());
+                let alive = thread.is_alive();
+                let gate = self.gates.get(gate).expect("live");
+                let full = matches!(gate.target, Binding::Entry(_)) && gate.is_full();
+                let unbound = matches!(gate.target, Binding::Unbound);
+                assert!(unbound || full || gate.header.listed || !alive, "held back at a gate");
+                *queued.entry(index).or_default() += 1;
+                at = queue.after(&mut self.threads, index);
+            }
+        }
+        for entry in self.entries.refs().collect::<Vec<_>>() {
+            let found = self.entries.get(entry).expect("live");
+            let (queue, open) = (found.waiting, self.is_open(entry));
+            assert!(
+                queue.is_empty() || found.free.is_none() || found.header.listed || !open,
+                "a free context and a caller that waits"
+            );
+            let mut at = queue.first();
+            while let Some(index) = at {
+                let thread = self.threads.nth(index).expect("a queued thread exists");
+                assert!(matches!(thread.queue, Queue::Entry(it) if it == entry));
+                assert!(thread.message.is_some(), "a caller without a message");
                 *queued.entry(index).or_default() += 1;
                 at = queue.after(&mut self.threads, index);
             }
@@ -217,13 +242,14 @@ impl Kernel<Sim> {
                     Source::Gate(_) => assert!(matches!(thread.queue, Queue::None)),
                 },
                 State::Calling => {
-                    let held = refs.iter().any(|other| {
-                        let caller = self.threads.get(*other).expect("live").caller;
+                    let rights = refs.iter().filter(|other| {
+                        let caller = self.threads.get(**other).expect("live").caller;
                         caller.is_some_and(|it| {
                             it.thread == *reference && it.number == thread.call_number
                         })
                     });
-                    assert!(held || self.is_saved(*reference), "nobody can answer {reference:?}");
+                    let held = rights.count() + usize::from(self.is_saved(*reference));
+                    assert_eq!(held, 1, "who can answer {reference:?}");
                 }
                 State::Sleeping => assert!(thread.timeout.is_some(), "sleeps for ever"),
                 _ => assert!(self.current != Some(*reference)),

@@ -11,7 +11,7 @@ use crate::cap::{Slot, SlotId, Target};
 use crate::ipc::AbortReason;
 use crate::machine::Machine;
 use crate::object::thread::State;
-use crate::object::{Gate, Memory, Notification, Task, Thread};
+use crate::object::{Entry, Gate, Memory, Notification, Task, Thread};
 
 /// Senders that one step of a destruction tells.
 const STEP: usize = 8;
@@ -44,6 +44,7 @@ impl<M: Machine> Kernel<M> {
         match target.kind {
             Kind::Thread => self.begin_thread_end(target.reference()),
             Kind::Gate => self.tell_deletion(target.reference()),
+            Kind::Entry => self.begin_entry_end(target.reference()),
             Kind::Factory => {
                 if let Some(factory) = self.factories.get_mut(target.reference()) {
                     factory.closed = true;
@@ -86,6 +87,9 @@ impl<M: Machine> Kernel<M> {
             if target.kind == Kind::Gate && !self.release_waiting(target.reference()) {
                 return;
             }
+            if target.kind == Kind::Entry && !self.serve_entry(target.reference()) {
+                return;
+            }
             if target.kind == Kind::Thread {
                 let reference = target.reference();
                 // One that lives is here for a revocation of its capabilities:
@@ -115,6 +119,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Memory => self.drain_memory(target.reference()),
             Kind::Task => self.drain_task(target.reference()),
             Kind::Gate => self.drain_gate(target.reference()),
+            Kind::Entry => self.drain_entry(target.reference()),
             Kind::Thread => self.drain_thread(target.reference()),
             Kind::Notification => self.drain_notification(target.reference()),
             _ => true,
@@ -130,6 +135,7 @@ impl<M: Machine> Kernel<M> {
                     self.close_account(&gone.header, 0);
                 }
             }
+            Kind::Entry => self.remove_entry(target.reference()),
             Kind::Memory => {
                 if let Some(gone) = take!(self, memories, target.reference()) {
                     self.frames.give(gone.frames);
@@ -178,31 +184,69 @@ impl<M: Machine> Kernel<M> {
 
     /// Who waits for the answer of a thread that ends is told, and nobody will
     /// answer the thread itself.
-    fn leave_partners(&mut self, reference: Ref<Thread<M>>) {
+    pub(crate) fn leave_partners(&mut self, reference: Ref<Thread<M>>) {
         self.drop_caller(reference, AbortReason::Died);
         self.forget_answerer(reference);
+    }
+
+    /// Nobody crosses into a dying entry any more; its owner is told.
+    fn begin_entry_end(&mut self, reference: Ref<Entry<M>>) {
+        if let Some(entry) = self.entries.get_mut(reference) {
+            entry.free = None;
+        }
+        self.tell_owner(reference);
+    }
+
+    /// Some of the contexts of a dying entry go, whoever runs in them, then
+    /// some of the callers that wait.
+    fn drain_entry(&mut self, reference: Ref<Entry<M>>) -> bool {
+        for _ in 0..STEP {
+            let Some(entry) = self.entries.get(reference) else { return true };
+            if let Some(context) = entry.contexts.and_then(|index| self.threads.at(index)) {
+                self.remove_context(context);
+            } else if let Some(caller) =
+                entry.waiting.first().and_then(|first| self.threads.at(first))
+            {
+                self.interrupt_ipc(caller, ErrorCode::send(ErrorNumber::NotExistent));
+            } else {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn remove_entry(&mut self, reference: Ref<Entry<M>>) {
+        let Some(gone) = take!(self, entries, reference) else { return };
+        let (next, previous) = gone.of_task;
+        if let Some(next) = next.and_then(|index| self.entries.nth_mut(index)) {
+            next.of_task.1 = previous;
+        }
+        match previous.and_then(|index| self.entries.nth_mut(index)) {
+            Some(previous) => previous.of_task.0 = next,
+            None => {
+                if let Some(task) = self.tasks.get_mut(gone.task) {
+                    task.entries = next;
+                }
+            }
+        }
+        self.close_account(&gone.header, 0);
     }
 
     /// A dying thread stops, whatever it is doing; who waits for its answer is
     /// told.
     fn begin_thread_end(&mut self, reference: Ref<Thread<M>>) {
-        self.leave_partners(reference);
-        self.detach(reference);
-        let Some(thread) = self.threads.get_mut(reference) else { return };
-        thread.state = State::Exited;
-        thread.fault = None;
+        self.end_activation(reference);
+        if let Some(thread) = self.threads.get_mut(reference) {
+            thread.state = State::Exited;
+        }
         if self.init == Some(reference) {
             self.init_ended();
-        }
-        let Some(thread) = self.threads.get_mut(reference) else { return };
-        if let Some(work) = thread.work.take() {
-            self.abandon(work);
         }
     }
 
     /// The thread that a dying gate is bound to is told, if it asked for that.
     fn tell_deletion(&mut self, gate: Ref<Gate<M>>) {
-        let bound = self.gates.get(gate).and_then(|gate| gate.target);
+        let bound = self.gates.get(gate).and_then(Gate::thread);
         let told = bound.and_then(|thread| self.threads.get(thread)?.deletion);
         if let Some(told) = told {
             self.signal(told.notification, told.bits);
@@ -279,18 +323,21 @@ impl<M: Machine> Kernel<M> {
         true
     }
 
-    /// Threads, slots, mappings, page tables, table pages, in this order.
+    /// Entries with their contexts, threads, slots, mappings, page tables, table
+    /// pages, in this order.
     fn drain_task(&mut self, reference: Ref<Task<M>>) -> bool {
         let Some(task) = self.tasks.get_mut(reference) else { return true };
-        if let Some(index) = task.threads {
-            if let Some(thread) = self.threads.at(index) {
-                let thread = Target::new(Kind::Thread, thread);
-                self.destroy(thread);
-                if self.header(thread).is_some() {
-                    // Its senders take more steps, before this task's.
-                    self.unlist_work(thread);
-                    self.list_work(thread);
-                }
+        let entry = task.entries.and_then(|index| self.entries.at(index));
+        let thread = task.threads.and_then(|index| self.threads.at(index));
+        let inside = entry
+            .map(|entry| Target::new(Kind::Entry, entry))
+            .or(thread.map(|thread| Target::new(Kind::Thread, thread)));
+        if let Some(inside) = inside {
+            self.destroy(inside);
+            if self.header(inside).is_some() {
+                // Its callers take more steps, before this task's.
+                self.unlist_work(inside);
+                self.list_work(inside);
             }
             return false;
         }

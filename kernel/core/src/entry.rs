@@ -76,6 +76,10 @@ impl<M: Machine> Kernel<M> {
                 Ok(Done::Settled)
             }
             Code::Sleep => self.sleep(thread, args[0]),
+            Code::Exit if self.threads.get(thread).is_some_and(Thread::is_context) => {
+                self.quarantine(thread);
+                Ok(Done::Settled)
+            }
             Code::Exit => {
                 self.end_thread(thread, State::Exited, [reason::EXIT, args[0], 0, 0]);
                 Ok(Done::Settled)
@@ -94,6 +98,7 @@ impl<M: Machine> Kernel<M> {
                 self.output(thread, now)
             }
             Code::SaveReply => self.save_reply(thread, args[0]),
+            Code::Return => self.return_from(thread, out.handle, out.tag, out.words),
             Code::Diagnose => {
                 if args[0] > 1 {
                     return Err(ErrorCode::new(ErrorNumber::Inval, 1));

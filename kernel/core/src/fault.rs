@@ -40,10 +40,14 @@ impl<M: Machine> Kernel<M> {
 
     /// Sends the fault to the handler; `false` if there is none (any more).
     fn tell_handler(&mut self, thread: Ref<Thread<M>>, fault: Fault) -> bool {
-        let Some(faulted) = self.threads.get_mut(thread) else { return false };
-        let Some(reference) = faulted.fault_gate else { return false };
+        let Some(faulted) = self.threads.get(thread) else { return false };
+        let gate = match faulted.context() {
+            None => faulted.fault_gate,
+            Some(context) => self.entries.get(context.entry).and_then(|entry| entry.fault_gate),
+        };
+        let Some(reference) = gate else { return false };
         let rip = faulted.user.registers.rip;
-        let Some(gate) = self.gates.get(reference).filter(|gate| gate.target.is_some()) else {
+        let Some(gate) = self.gates.get(reference).filter(|gate| gate.thread().is_some()) else {
             return false;
         };
         let message = Message {
@@ -101,7 +105,10 @@ impl<M: Machine> Kernel<M> {
         }
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         (faulted.work, faulted.fault) = (None, None);
-        let rip = faulted.user.registers.rip;
+        let (rip, is_context) = (faulted.user.registers.rip, faulted.is_context());
+        if is_context {
+            return self.quarantine(thread);
+        }
         let why = reason::EXCEPTION + u64::from(fault.vector);
         self.end_thread(thread, State::Faulted, [why, detail(fault), rip, fault.error]);
     }

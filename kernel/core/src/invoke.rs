@@ -5,6 +5,7 @@
 //! rights suffice, the message is long enough, the arguments are right, the
 //! quota allows it; only then does anything change.
 
+mod entry;
 pub(crate) mod factory;
 mod gate;
 mod registers;
@@ -121,6 +122,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Task => self.invoke_task(&request, operation),
             Kind::Thread => self.invoke_thread(&request, operation),
             Kind::Gate => self.invoke_gate(&request, operation),
+            Kind::Entry => self.invoke_entry(&request, operation),
             Kind::Memory => self.invoke_memory(&request, operation),
             Kind::Notification => self.invoke_notification(&request, operation),
             Kind::Irq => self.invoke_irq(&request, operation),
@@ -206,13 +208,24 @@ impl<M: Machine> Kernel<M> {
         kind: Kind,
         rights: Rights,
     ) -> core::result::Result<Argument, ErrorCode> {
+        self.item_of_kinds(request, index, &[kind], rights)
+    }
+
+    /// Item `index`, of one of the given kinds and with the given rights.
+    pub(crate) fn item_of_kinds(
+        &self,
+        request: &Request<M>,
+        index: usize,
+        kinds: &[Kind],
+        rights: Rights,
+    ) -> core::result::Result<Argument, ErrorCode> {
         let argument = ErrorCode::ITEM + index as u8;
         let item = self.item(request, index).map_err(|error| match error.number {
             // An empty slot is no object of the right kind, either.
             ErrorNumber::NotExistent => refuse(ErrorNumber::Inval, argument),
             _ => error,
         })?;
-        if item.target.kind != kind {
+        if !kinds.contains(&item.target.kind) {
             return Err(refuse(ErrorNumber::Inval, argument));
         }
         self.check_rights(item.rights, rights, argument)?;

@@ -82,6 +82,9 @@ impl<M: Machine> Kernel<M> {
                 if let Some(waiting) = self.threads.get_mut(thread) {
                     waiting.message = None;
                     waiting.fail(error);
+                    if waiting.stop_pending {
+                        return self.stop_at_home(thread);
+                    }
                 }
                 self.wake(thread);
             }

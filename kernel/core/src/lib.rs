@@ -29,6 +29,7 @@ mod boot;
 pub mod cap;
 #[cfg(any(test, feature = "sim"))]
 mod check;
+mod crossing;
 mod destroy;
 mod diagnosis;
 mod entry;
@@ -55,7 +56,9 @@ use core::cell::Cell;
 
 use machine::{Area, Machine};
 use mem::{FrameAllocator, FrameInfo};
-use object::{Factory, Gate, Header, IoPort, Irq, Mapping, Memory, Notification, Task, Thread};
+use object::{
+    Entry, Factory, Gate, Header, IoPort, Irq, Mapping, Memory, Notification, Task, Thread,
+};
 use postern_abi::Rights;
 use postern_arena::{Arena, Ref, Table};
 use sched::{ReadyQueue, Timeouts};
@@ -70,6 +73,7 @@ pub struct Kernel<M: Machine> {
     frames: FrameAllocator,
     threads: Arena<Thread<M>>,
     gates: Arena<Gate<M>>,
+    entries: Arena<Entry<M>>,
     tasks: Arena<Task<M>>,
     factories: Arena<Factory>,
     memories: Arena<Memory>,
@@ -89,7 +93,9 @@ pub struct Kernel<M: Machine> {
     handoff: Option<Ref<Thread<M>>>,
     /// Somebody at least as urgent as the current thread became ready.
     reschedule: bool,
-    clock: run::Clock,
+    clock: run::Clock<M>,
+    /// Number of contexts, which can have two deadlines each.
+    contexts: usize,
     /// The first thread of `init`, without which nothing useful can happen.
     init: Option<Ref<Thread<M>>>,
     /// Rights that the last refusal found missing, for the diagnosis.
@@ -123,6 +129,7 @@ impl<M: Machine> Kernel<M> {
             frames: FrameAllocator::new(infos),
             threads: arena!(),
             gates: arena!(),
+            entries: arena!(),
             tasks: arena!(),
             factories: arena!(),
             memories: arena!(),
@@ -138,6 +145,7 @@ impl<M: Machine> Kernel<M> {
             handoff: None,
             reschedule: false,
             clock: run::Clock::default(),
+            contexts: 0,
             init: None,
             missing: Cell::new(Rights::empty()),
             work_list: None,

@@ -1,14 +1,16 @@
 //! The kernel's objects, one kind a file. These are plain structures: what
 //! may be done with them is decided in `crate::invoke` and `crate::ipc`.
 
+mod entry;
 mod factory;
 mod gate;
 mod small;
 mod task;
 pub mod thread;
 
+pub use entry::{Context, Entry, Role};
 pub use factory::Factory;
-pub use gate::Gate;
+pub use gate::{Binding, Gate};
 pub use small::{IoPort, Irq, Mapping, Memory, Notification};
 pub use task::Task;
 pub use thread::Thread;

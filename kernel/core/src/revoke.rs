@@ -156,6 +156,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Memory => at(&self.memories, listed),
             Kind::Notification => at(&self.notifications, listed),
             Kind::IoPort => at(&self.ports, listed),
+            Kind::Entry => at(&self.entries, listed),
             Kind::Irq | Kind::Scheduler | Kind::Log => {
                 Some(Target::value(listed.kind, listed.index))
             }

@@ -14,8 +14,7 @@ use crate::sched::{QueueLinks, Threads, TimeoutEntry};
 const EXPIRED: usize = 64;
 
 /// What the scheduler knows of time.
-#[derive(Debug, Default)]
-pub(crate) struct Clock {
+pub(crate) struct Clock<M: Machine> {
     /// The deadline that the timer is armed for.
     armed: Option<u64>,
     /// End of the running thread's slice; `None` while nobody competes.
@@ -24,7 +23,7 @@ pub(crate) struct Clock {
     since: u64,
     /// Who pays for it: the thread that was dispatched, not the servers that
     /// it calls. `None` is idle time.
-    payer: Option<u32>,
+    payer: Option<Ref<Thread<M>>>,
     /// Nanoseconds without work.
     pub(crate) idle: u64,
     /// Times that the scheduler chose a thread.
@@ -40,6 +39,24 @@ pub(crate) struct Clock {
     /// Longest stretch without letting interrupts in and its cause, in checked
     /// builds.
     pub(crate) longest: (u64, Cause),
+}
+
+impl<M: Machine> Default for Clock<M> {
+    fn default() -> Self {
+        Self {
+            armed: None,
+            slice_end: None,
+            since: 0,
+            payer: None,
+            idle: 0,
+            switches: 0,
+            timers: 0,
+            halts: 0,
+            entered: None,
+            cause: Cause::default(),
+            longest: (0, Cause::default()),
+        }
+    }
 }
 
 impl<M: Machine> Threads for Arena<Thread<M>> {
@@ -93,6 +110,9 @@ impl<M: Machine> Kernel<M> {
         let Some(detached) = self.threads.get_mut(thread) else { return };
         let queue = core::mem::replace(&mut detached.queue, Queue::None);
         self.leave(thread, queue);
+        if let Queue::Entry(entry) = queue {
+            self.give_up_place(thread, entry);
+        }
     }
 
     /// Takes a thread out of the queue that it stands in.
@@ -130,6 +150,11 @@ impl<M: Machine> Kernel<M> {
                 listeners.remove(&mut self.threads, thread.index());
                 if let Some(partner) = self.threads.get_mut(partner) {
                     partner.listeners = listeners;
+                }
+            }
+            Queue::Entry(entry) => {
+                if let Some(entry) = self.entries.get_mut(entry) {
+                    entry.waiting.remove(&mut self.threads, thread.index());
                 }
             }
         }
@@ -173,16 +198,31 @@ impl<M: Machine> Kernel<M> {
                     partner.listeners = listeners;
                 }
             }
+            Queue::Entry(entry) => {
+                if let Some(entry) = self.entries.get_mut(entry) {
+                    entry.waiting.push(&mut self.threads, thread.index(), priority);
+                }
+            }
         }
     }
 
     /// Changes the priority that a thread runs at, and its place in the queue
-    /// it stands in.
+    /// it stands in. Where it is abroad, its crossings follow.
     pub(crate) fn set_effective(&mut self, thread: Ref<Thread<M>>, priority: u8) {
-        let Some(changed) = self.threads.get_mut(thread) else { return };
+        let Some(changed) = self.threads.get(thread) else { return };
         if changed.effective == priority {
             return;
         }
+        let calls = changed.state == State::Calling;
+        self.move_to_priority(thread, priority);
+        if calls {
+            self.refresh_chain(thread);
+        }
+    }
+
+    /// As [`Kernel::set_effective`], for the one activation.
+    pub(crate) fn move_to_priority(&mut self, thread: Ref<Thread<M>>, priority: u8) {
+        let Some(changed) = self.threads.get(thread) else { return };
         let (queue, seen) = (changed.queue, changed.run_seen);
         self.leave(thread, queue);
         if let Some(changed) = self.threads.get_mut(thread) {
@@ -205,13 +245,19 @@ impl<M: Machine> Kernel<M> {
 
     /// Sets the deadline of a thread that has none.
     pub(crate) fn set_timeout(&mut self, thread: Ref<Thread<M>>, deadline: u64) {
+        self.insert_timeout(TimeoutEntry { deadline, thread: thread.index() });
+    }
+
+    /// Enters a deadline of either sort.
+    pub(crate) fn insert_timeout(&mut self, entry: TimeoutEntry) {
         let threads = &mut self.threads;
-        let entry = TimeoutEntry { deadline, thread: thread.index() };
-        self.timeouts.insert(entry, |thread, at| {
-            if let Some(thread) = threads.nth_mut(thread) {
-                thread.timeout = Some(at);
-            }
-        });
+        self.timeouts.insert(entry, |thread, at| remember(threads, thread, at));
+    }
+
+    /// Takes out the deadline at a position of the heap.
+    pub(crate) fn remove_timeout(&mut self, at: u32) {
+        let threads = &mut self.threads;
+        self.timeouts.remove(at, |thread, at| remember(threads, thread, at));
     }
 
     /// Clears the deadline of a thread, if it has one.
@@ -219,12 +265,7 @@ impl<M: Machine> Kernel<M> {
         let Some(at) = self.threads.get_mut(thread).and_then(|thread| thread.timeout.take()) else {
             return;
         };
-        let threads = &mut self.threads;
-        self.timeouts.remove(at, |thread, at| {
-            if let Some(thread) = threads.nth_mut(thread) {
-                thread.timeout = Some(at);
-            }
-        });
+        self.remove_timeout(at);
     }
 
     /// The kernel was entered, or has let interrupts in.
@@ -269,8 +310,13 @@ impl<M: Machine> Kernel<M> {
         // passed then.
         for _ in 0..EXPIRED {
             let first = self.timeouts.first().filter(|entry| entry.deadline <= now);
-            let Some(thread) = first.and_then(|entry| self.threads.at(entry.thread)) else { break };
-            self.expire(thread);
+            let Some(entry) = first else { break };
+            let Some(thread) = self.threads.at(entry.thread & !TimeoutEntry::GRACE) else { break };
+            if entry.thread & TimeoutEntry::GRACE != 0 {
+                self.quarantine(thread);
+            } else {
+                self.expire(thread);
+            }
         }
         if self.clock.slice_end.is_some_and(|end| end <= now) {
             self.clock.slice_end = None;
@@ -285,9 +331,10 @@ impl<M: Machine> Kernel<M> {
         let Some(waiting) = self.threads.get(thread) else { return };
         match waiting.state {
             State::Sending | State::Receiving | State::Calling => {
-                let is_sending = waiting.state == State::Sending;
-                let of_phase = if is_sending { ErrorCode::send } else { ErrorCode::receive };
-                let error = of_phase(ErrorNumber::Timeout);
+                let error = match waiting.state {
+                    State::Sending => self.not_sent_in_time(waiting.queue),
+                    _ => ErrorCode::receive(ErrorNumber::Timeout),
+                };
                 if waiting.diagnose {
                     self.explain_timeout(thread, error);
                 }
@@ -399,6 +446,7 @@ impl<M: Machine> Kernel<M> {
             }
             self.clock.switches += 1;
         }
+        let payer = self.payer();
         let (mut slice, mut rival) = (0, false);
         if let Some(thread) = self.current.and_then(|thread| self.threads.get_mut(thread)) {
             let left = thread.slice_left.take();
@@ -416,19 +464,26 @@ impl<M: Machine> Kernel<M> {
             let now = self.machine.now();
             self.account(now);
             self.clock.slice_end = match self.clock.slice_end {
-                Some(end) if rival && end > now && self.clock.payer == self.current_index() => {
-                    Some(end)
-                }
+                Some(end) if rival && end > now && self.clock.payer == payer => Some(end),
                 _ if rival => Some(now + slice),
                 _ => None,
             };
-            self.clock.payer = self.current_index();
+            self.clock.payer = payer;
         }
         self.arm();
     }
 
-    fn current_index(&self) -> Option<u32> {
-        self.current.map(Ref::index)
+    /// Who pays for the time of the current thread.
+    fn payer(&self) -> Option<Ref<Thread<M>>> {
+        let current = self.current?;
+        Some(self.threads.get(current)?.payer.unwrap_or(current))
+    }
+
+    /// The current activation has another payer now.
+    pub(crate) fn change_payer(&mut self, payer: Ref<Thread<M>>) {
+        let now = self.machine.now();
+        self.account(now);
+        self.clock.payer = Some(payer);
     }
 
     /// Charges the time since the last call to whom it belongs.
@@ -438,7 +493,7 @@ impl<M: Machine> Kernel<M> {
         match self.clock.payer {
             None => self.clock.idle += passed,
             Some(payer) => {
-                if let Some(payer) = self.threads.nth_mut(payer) {
+                if let Some(payer) = self.threads.get_mut(payer) {
                     payer.time += passed;
                 }
             }
@@ -456,5 +511,15 @@ impl<M: Machine> Kernel<M> {
             self.clock.armed = wanted;
             self.machine.arm(wanted);
         }
+    }
+}
+
+/// Tells a thread where its deadline is in the heap.
+fn remember<M: Machine>(threads: &mut Arena<Thread<M>>, thread: u32, at: u32) {
+    let Some(found) = threads.nth_mut(thread & !TimeoutEntry::GRACE) else { return };
+    if thread & TimeoutEntry::GRACE == 0 {
+        found.timeout = Some(at);
+    } else if let Some(context) = found.context_mut() {
+        context.grace = Some(at);
     }
 }

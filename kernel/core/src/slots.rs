@@ -75,6 +75,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Task => self.tasks.get(target.reference()).map(|o| &o.header),
             Kind::Thread => self.threads.get(target.reference()).map(|o| &o.header),
             Kind::Gate => self.gates.get(target.reference()).map(|o| &o.header),
+            Kind::Entry => self.entries.get(target.reference()).map(|o| &o.header),
             Kind::Memory => self.memories.get(target.reference()).map(|o| &o.header),
             Kind::Notification => self.notifications.get(target.reference()).map(|o| &o.header),
             Kind::IoPort => self.ports.get(target.reference()).map(|o| &o.header),
@@ -92,6 +93,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Task => self.tasks.get_mut(target.reference()).map(|o| &mut o.header),
             Kind::Thread => self.threads.get_mut(target.reference()).map(|o| &mut o.header),
             Kind::Gate => self.gates.get_mut(target.reference()).map(|o| &mut o.header),
+            Kind::Entry => self.entries.get_mut(target.reference()).map(|o| &mut o.header),
             Kind::Memory => self.memories.get_mut(target.reference()).map(|o| &mut o.header),
             Kind::Notification => {
                 self.notifications.get_mut(target.reference()).map(|o| &mut o.header)

@@ -1,6 +1,7 @@
 //! Property tests of the whole kernel on a simulated machine: random
 //! operations of several tasks, with every invariant checked after each.
 
+mod crossing;
 mod lines;
 mod memory;
 mod messages;

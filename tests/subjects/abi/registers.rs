@@ -88,14 +88,14 @@ fn abi_registers_after_errors(_ctx: &Ctx) -> Verdict {
 }
 
 fn abi_registers_after_an_operation(ctx: &Ctx) -> Verdict {
-    // Gate INFO: two words; the others and the label are zero.
+    // INFO of ports: two words; the others and the label are zero.
     let mut registers = Registers::patterned(Code::Call.plain());
-    registers.rdi = ctx.gate(0x40)?.slot().word();
+    registers.rdi = ctx.ports.slot().word();
     registers.rsi = Tag::new(KOBJECT, 1).bits();
-    registers.rdx = 0x403;
+    registers.rdx = 0x804;
     let after = registers.call();
     check_eq!(after.flags & 1, 0);
-    check_eq!(outputs(&after), [0, Tag::new(0, 2).bits(), 0x40, 1, 0, 0]);
+    check_eq!(outputs(&after), [0, Tag::new(0, 2).bits(), 0x70, 2, 0, 0]);
     nothing_leaks(registers, &after, "an operation")?;
     // One that makes the kernel work in steps.
     let slot = ctx.slot()?;

@@ -86,7 +86,7 @@ fn gate_c04_no_slot_nothing_charged(ctx: &Ctx) -> Verdict {
 fn gate_c05_unknown_kind(ctx: &Ctx) -> Verdict {
     let (slot, before) = (ctx.slot()?, ctx.charged()?);
     let not_made = [Kind::Irq, Kind::Log, Kind::Reply].map(|kind| kind as u64);
-    for kind in [0, 12, 255, 256 + 4, u64::MAX].into_iter().chain(not_made) {
+    for kind in [0, 15, 255, 256 + 4, u64::MAX].into_iter().chain(not_made) {
         let made = ctx.factory.create(kind, slot, &[4096, 0], &[]);
         check_eq!(made, Err(op(ErrorNumber::NoDevice, 1)), "kind {kind}");
     }

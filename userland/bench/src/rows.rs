@@ -2,8 +2,12 @@
 
 use core::fmt;
 
+use postern_runtime::memory::Mapping;
 use postern_runtime::program::{Child, Program, StartError};
-use postern_runtime::syscall::{Capability, ErrorCode, Gate, Slot, Tag, Timeouts, control, ipc};
+use postern_runtime::syscall::abi::{Code, PAGE};
+use postern_runtime::syscall::{
+    Capability, ErrorCode, Gate, Memory, Rights, Slot, Tag, Task, Timeouts, control, ipc,
+};
 use postern_runtime::{Boot, Error, slots};
 
 use crate::measure::{Figures, Overhead, samples};
@@ -26,6 +30,8 @@ pub const ROWS: &[Row] = &[
     Row { name: "null", run: null },
     Row { name: "call-0w", run: call::<0> },
     Row { name: "call-4w", run: call::<4> },
+    Row { name: "cross-0w", run: cross::<0> },
+    Row { name: "cross-4w", run: cross::<4> },
 ];
 
 /// Why a row could not be measured.
@@ -64,9 +70,22 @@ fn null(_: &Boot, overhead: Overhead) -> Result<Figures, Failure> {
 /// words each way.
 fn call<const WORDS: usize>(boot: &Boot, overhead: Overhead) -> Result<Figures, Failure> {
     let peer = Peer::start(boot)?;
+    round_trip::<WORDS>(peer.gate, overhead)
+}
+
+/// A crossing into another task and the way back, with `WORDS` message words
+/// each way.
+fn cross<const WORDS: usize>(boot: &Boot, overhead: Overhead) -> Result<Figures, Failure> {
+    let far = Far::make(boot)?;
+    round_trip::<WORDS>(far.gate, overhead)
+}
+
+/// A call of something that answers with what it got.
+#[inline(always)]
+fn round_trip<const WORDS: usize>(gate: Gate, overhead: Overhead) -> Result<Figures, Failure> {
     let tag = const { Tag::new(PROTOCOL, WORDS) };
     let words = if WORDS == 0 { [0; 4] } else { [11, 22, 33, 44] };
-    let slot = peer.gate.slot();
+    let slot = gate.slot();
 
     // What is measured is also right.
     let answer = ipc::call(slot, tag, words, Timeouts::NEVER).map_err(Failure::Operation)?;
@@ -112,5 +131,54 @@ impl Drop for Peer {
         }
         // Failing here only keeps a slot in use.
         let _ = slots::destroy(self.gate.slot());
+    }
+}
+
+/// A task without a thread whose entry returns what it gets: two instructions
+/// of machine code and a context.
+struct Far {
+    task: Task,
+    code: Memory,
+    gate: Gate,
+}
+
+impl Far {
+    /// `mov eax, RETURN`; `syscall`.
+    const CODE: [u8; 7] = {
+        let [a, b, c, d, ..] = Code::Return.plain().to_le_bytes();
+        [0xb8, a, b, c, d, 0x0f, 0x05]
+    };
+    /// Where the code is mapped.
+    const HANDLER: u64 = 0x40_0000;
+
+    fn make(boot: &Boot) -> Result<Self, Failure> {
+        let factory = boot.factory;
+        let task = slots::fill("creating a task", "factory", |slot| factory.create_task(slot, 128))
+            .map_err(Failure::Runtime)?;
+        let mut code = Mapping::create(PAGE).map_err(Failure::Runtime)?;
+        code.write(0, &Self::CODE);
+        let memory = code.memory();
+        let rights = Rights::R | Rights::X;
+        task.map(memory, Self::HANDLER, 0, PAGE, rights).map_err(Failure::Operation)?;
+        let entry = slots::fill("creating an entry", "factory", |slot| {
+            factory.create_entry(slot, task, Self::HANDLER, 0, 0)
+        })
+        .map_err(Failure::Runtime)?;
+        // The code needs no stack.
+        entry.add_context(Self::HANDLER).map_err(Failure::Operation)?;
+        let gate = slots::fill("creating a gate to the entry", "factory", |slot| {
+            factory.create_entry_gate(slot, entry, LABEL, 0)
+        })
+        .map_err(Failure::Runtime)?;
+        Ok(Self { task, code: memory, gate })
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        for slot in [self.gate.slot(), self.task.slot(), self.code.slot()] {
+            // Failing here only keeps a slot in use.
+            let _ = slots::destroy(slot);
+        }
     }
 }

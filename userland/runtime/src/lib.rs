@@ -21,7 +21,7 @@
 //! - [`log!`], [`print!`], [`println!`].
 //! - [`interface`]: a trait becomes client and server. [`names`]: servers by
 //!   name. [`server`]: one wait for all gates and signals.
-//! - [`thread`], [`time`], [`memory`], [`Mutex`].
+//! - [`thread`], [`crossing`], [`time`], [`memory`], [`Mutex`].
 //! - [`program`]: starts other programs.
 //!
 //! Rules of this crate: it holds no capability that the program was not given;
@@ -32,6 +32,7 @@
 
 extern crate alloc;
 
+pub mod crossing;
 #[doc(hidden)]
 pub mod entry;
 mod env;

@@ -173,3 +173,16 @@ pub fn reply_receive_with(
     let rax = Code::ReplyReceive.encode(flags, Timeout::NEVER, timeout);
     ipc(rax, label, tag, words)
 }
+
+/// Ends a crossing: the caller of the entry whose context this is goes on with
+/// this answer, and the handler begins anew with the next caller. Returns only
+/// if it is refused.
+///
+/// # Errors
+/// `InvalidLinkage` in a thread that is at home; `Inval` (tag), errors about
+/// capability items as for [`reply`]: the crossing goes on then. `MsgCut`: the
+/// caller has got the same error, and the crossing goes on without it.
+#[inline(always)]
+pub fn ret(label: u64, tag: Tag, words: [u64; 4]) -> Result<Delivery> {
+    ipc(Code::Return.plain(), label, tag, words)
+}

@@ -39,9 +39,10 @@ pub use abi::{Code, ErrorCode, ErrorNumber, Phase, Rights, Tag, Timeout};
 pub use ipc::{Delivery, DeliveryKind, Timeouts};
 pub use message::{Message, ReceivedItem};
 pub use object::{
-    Factory, FactoryInfo, Gate, GateInfo, IoPort, IoPortInfo, Irq, IrqInfo, ListedCapability, Log,
-    Memory, MemoryInfo, ModifySenders, Notification, PortWidth, Registers, Scheduler,
-    SchedulerInfo, Task, TaskInfo, Thread, ThreadInfo, Trigger, operate,
+    AddedContext, ContextInfo, Entry, EntryInfo, Factory, FactoryInfo, Gate, GateInfo, IoPort,
+    IoPortInfo, Irq, IrqInfo, ListedCapability, Log, Memory, MemoryInfo, ModifySenders,
+    Notification, PortWidth, Registers, Scheduler, SchedulerInfo, Task, TaskInfo, Thread,
+    ThreadInfo, Trigger, operate,
 };
 pub use postern_abi as abi;
 pub use reader::{Malformed, Packed, Reader};

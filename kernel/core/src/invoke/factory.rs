@@ -12,7 +12,9 @@ use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::{Area, Machine};
 use crate::mem::Frames;
 use crate::mem::tree::Tree;
-use crate::object::{Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread};
+use crate::object::{
+    Binding, Entry, Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread,
+};
 use crate::sched::WaitQueue;
 use crate::work::Work;
 
@@ -95,6 +97,7 @@ impl<M: Machine> Kernel<M> {
                 return Ok(Reaction::Settled);
             }
             Kind::Thread => (self.create_thread_for(request, factory)?, ALL),
+            Kind::Entry => (self.create_entry(request, factory)?, ALL),
             Kind::Gate => (self.create_gate(request, factory)?, ALL | Rights::SERVER),
             Kind::Memory => {
                 let bytes = self.word(request, 3)?;
@@ -200,6 +203,7 @@ impl<M: Machine> Kernel<M> {
             page_tables,
             slots_used: 0,
             threads: None,
+            entries: None,
             thread_count: 0,
             mappings: Tree::default(),
             mapped: 0,
@@ -301,6 +305,42 @@ impl<M: Machine> Kernel<M> {
         Ok(Target::new(Kind::Thread, self.create_thread(factory, priority as u8)?))
     }
 
+    fn create_entry(
+        &mut self,
+        request: &Request<M>,
+        factory: Ref<Factory>,
+    ) -> core::result::Result<Target, ErrorCode> {
+        let handler = self.user_address(request, 3)?;
+        let floor = self.floor(request, 4, 1)?;
+        let grace = self.word(request, 5)?;
+        let item = self.item_of(request, 0, Kind::Task, Rights::W)?;
+        let task: Ref<Task<M>> = item.target.reference();
+        let first = self.tasks.get(task).and_then(|task| task.entries);
+        let made = create!(self, factory, Entry, entries, Entry<M>, 0, |header| Entry {
+            free: None,
+            floor,
+            handler,
+            task,
+            waiting: WaitQueue::default(),
+            waiters: 0,
+            counts: [0; 4],
+            contexts: None,
+            grace,
+            fault_gate: None,
+            notification: None,
+            sizes: [0; 2],
+            header,
+            of_task: (first, None),
+        });
+        if let Some(first) = first.and_then(|first| self.entries.nth_mut(first)) {
+            first.of_task.1 = Some(made.index());
+        }
+        if let Some(task) = self.tasks.get_mut(task) {
+            task.entries = Some(made.index());
+        }
+        Ok(Target::new(Kind::Entry, made))
+    }
+
     fn create_gate(
         &mut self,
         request: &Request<M>,
@@ -308,17 +348,20 @@ impl<M: Machine> Kernel<M> {
     ) -> core::result::Result<Target, ErrorCode> {
         let (label, target) = if request.tag.items() > 0 {
             let label = self.word(request, 3)?;
-            let thread = self.item_of(request, 0, Kind::Thread, Rights::S)?;
+            let target = self.binding(request)?;
             if label & 3 != 0 {
                 return Err(refuse(ErrorNumber::Inval, 3));
             }
-            (label, Some(thread.target.reference()))
+            (label, target)
         } else {
-            (0, None)
+            (0, Binding::Unbound)
         };
+        let limit = self.limit_word(request, target, 4)?;
         let made = create!(self, factory, Gate, gates, Gate<M>, 0, |header| Gate {
             label,
             target,
+            limit,
+            in_use: 0,
             waiting: WaitQueue::default(),
             header,
         });

@@ -47,6 +47,9 @@ impl<M: Machine> Kernel<M> {
         reference: Ref<Thread<M>>,
     ) -> core::result::Result<&mut UserState, postern_abi::ErrorCode> {
         let gone = refuse(ErrorNumber::NotExistent, 0);
+        if self.is_abroad(reference) {
+            return Err(refuse(ErrorNumber::Abroad, 0));
+        }
         let thread = self.threads.get_mut(reference).ok_or(gone)?;
         let rests = match thread.state {
             // One that was stopped in a long operation gets its result yet.

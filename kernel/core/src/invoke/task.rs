@@ -276,7 +276,7 @@ impl<M: Machine> Kernel<M> {
             // The label is for who holds SERVER, as in INFO of the gate.
             Kind::Gate if !rights.contains(Rights::SERVER) => (0, 0),
             Kind::Gate => self.gates.get(target.reference()).map_or((0, 0), |gate| {
-                (gate.label, gate.target.map_or(u64::MAX, |thread| u64::from(thread.index())))
+                (gate.label, gate.thread().map_or(u64::MAX, |thread| u64::from(thread.index())))
             }),
             Kind::Memory => self
                 .memories

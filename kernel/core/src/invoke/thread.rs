@@ -10,7 +10,7 @@ use crate::Kernel;
 use crate::account::{Charged, NO_FRAMES, QUOTA};
 use crate::machine::{Form, Machine};
 use crate::object::thread::{Queue, Signal, State};
-use crate::object::{Gate, Task, Thread};
+use crate::object::{Factory, Gate, Task, Thread};
 
 /// Where the UTCB of the thread with this arena index is, in its task.
 pub(crate) const fn utcb_address(index: u32) -> u64 {
@@ -41,7 +41,10 @@ impl<M: Machine> Kernel<M> {
             thread::RESUME => {
                 self.need(request, Rights::W)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
-                let thread = self.threads.get(reference).ok_or(gone)?;
+                let thread = self.threads.get_mut(reference).ok_or(gone)?;
+                if core::mem::take(&mut thread.stop_pending) {
+                    return Ok(Answer::none().into());
+                }
                 if thread.state != State::Stopped {
                     return Err(refuse(ErrorNumber::Inval, 0));
                 }
@@ -96,10 +99,13 @@ impl<M: Machine> Kernel<M> {
                 let gone = refuse(ErrorNumber::NotExistent, 0);
                 let thread = self.threads.get(reference).ok_or(gone)?;
                 let (reason, detail) = thread.ended;
-                let words =
-                    [thread.info_state() as u64, u64::from(thread.priority), thread.time, {
-                        u64::from(reference.index())
-                    }];
+                let state = match thread.info_state() {
+                    ThreadState::Calling if self.is_abroad(reference) => ThreadState::Abroad,
+                    state => state,
+                };
+                let words = [state as u64, u64::from(thread.priority), thread.time, {
+                    u64::from(reference.index())
+                }];
                 self.put(request, 4, reason);
                 self.put(request, 5, detail);
                 Ok(Answer::many(6, words).into())
@@ -109,7 +115,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// The gate in item 0, if there is an item.
-    fn gate_item(
+    pub(super) fn gate_item(
         &self,
         request: &Request<M>,
     ) -> core::result::Result<Option<Ref<Gate<M>>>, postern_abi::ErrorCode> {
@@ -153,13 +159,39 @@ impl<M: Machine> Kernel<M> {
             return Err(refuse(ErrorNumber::Exists, 0));
         }
         let owner = thread.header.factory;
+        let at = utcb_address(reference.index());
+        let page = self.new_utcb(owner, task_ref, at)?;
+        let first = self.tasks.get(task_ref).and_then(|task| task.threads);
+        if let Some(first) = first.and_then(|index| self.threads.nth_mut(index)) {
+            first.of_task.1 = Some(reference.index());
+        }
+        if let Some(task) = self.tasks.get_mut(task_ref) {
+            task.threads = Some(reference.index());
+            task.thread_count += 1;
+        }
+        if let Some(thread) = self.threads.get_mut(reference) {
+            thread.header.charge += PAGE;
+            thread.of_task = (first, None);
+            thread.task = Some(task_ref);
+            thread.utcb = Some(page);
+            thread.user.fs_base = at;
+        }
+        Ok(at)
+    }
+
+    /// A UTCB, charged to `owner`, at `at` in a task.
+    pub(super) fn new_utcb(
+        &mut self,
+        owner: Ref<Factory>,
+        task_ref: Ref<Task<M>>,
+        at: u64,
+    ) -> core::result::Result<M::Utcb, postern_abi::ErrorCode> {
         self.charge(owner, PAGE)?;
         let Some(frame) = self.frames.take_one() else {
             self.refund(owner, PAGE);
             return Err(NO_FRAMES);
         };
         let page = self.machine.utcb(frame);
-        let at = utcb_address(reference.index());
         let mapped = match self.tasks.get_mut(task_ref) {
             Some(task) => match (self.factories.get_mut(task.header.factory), &mut task.space) {
                 (Some(factory), Some(space)) => {
@@ -184,22 +216,7 @@ impl<M: Machine> Kernel<M> {
         self.machine.write_word(&page, utcb::SELF, at);
         self.machine.write_word(&page, utcb::CLOCK_START, clock.start);
         self.machine.write_word(&page, utcb::CLOCK_FACTOR, clock.factor);
-        let first = self.tasks.get(task_ref).and_then(|task| task.threads);
-        if let Some(first) = first.and_then(|index| self.threads.nth_mut(index)) {
-            first.of_task.1 = Some(reference.index());
-        }
-        if let Some(task) = self.tasks.get_mut(task_ref) {
-            task.threads = Some(reference.index());
-            task.thread_count += 1;
-        }
-        if let Some(thread) = self.threads.get_mut(reference) {
-            thread.header.charge += PAGE;
-            thread.of_task = (first, None);
-            thread.task = Some(task_ref);
-            thread.utcb = Some(page);
-            thread.user.fs_base = at;
-        }
-        Ok(at)
+        Ok(page)
     }
 
     /// Starts a bound thread that has never run.
@@ -243,6 +260,13 @@ impl<M: Machine> Kernel<M> {
             State::Stopped => return Ok(Answer::none().into()),
             _ => {}
         }
+        if self.is_abroad(reference) {
+            // Its activation is not its own to stop.
+            if let Some(thread) = self.threads.get_mut(reference) {
+                thread.stop_pending = true;
+            }
+            return Ok(Answer::none().into());
+        }
         if itself && let Some(thread) = self.threads.get_mut(reference) {
             // What it finds when it is resumed.
             Answer::none().store(thread);
@@ -270,7 +294,7 @@ impl<M: Machine> Thread<M> {
             State::Sleeping => ThreadState::Sleeping,
             State::Stopped => ThreadState::Stopped,
             State::Faulted => ThreadState::Faulted,
-            State::Exited => ThreadState::Exited,
+            State::Exited | State::Idle => ThreadState::Exited,
         }
     }
 }

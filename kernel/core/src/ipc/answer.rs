@@ -61,13 +61,17 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// A caller stops waiting: who was to answer it runs at its own priority
-    /// again, and its right to answer is void.
+    /// again, and its right to answer is void. A context that it runs in goes on
+    /// as an orphan.
     pub(crate) fn forget_answerer(&mut self, caller: Ref<Thread<M>>) {
         let Some(answerer) = self.threads.get_mut(caller).and_then(|thread| thread.answerer.take())
         else {
             return;
         };
         let Some(thread) = self.threads.get_mut(answerer) else { return };
+        if thread.is_context() {
+            return self.orphan(answerer);
+        }
         // The void right stays with its holder, so that the late answer is an
         // error there and not a surprise.
         if thread.caller.is_some_and(|held| held.thread == caller) {
@@ -92,9 +96,14 @@ impl<M: Machine> Kernel<M> {
         }
         let (caller, slot) = match saved {
             None => {
-                let held = self.threads.get(thread).and_then(|thread| thread.caller);
                 // Whether it was used up or never there: as an empty slot.
-                (held.ok_or(ErrorCode::send(ErrorNumber::NotExistent))?, None)
+                let none = ErrorCode::send(ErrorNumber::NotExistent);
+                let holder = self.threads.get(thread).ok_or(none)?;
+                if holder.is_context() {
+                    // A crossing ends by Return.
+                    return Err(ErrorCode::send(ErrorNumber::Abroad));
+                }
+                (holder.caller.ok_or(none)?, None)
             }
             Some(slot) => {
                 let gone = ErrorCode::send(ErrorNumber::NotExistent);
@@ -107,8 +116,10 @@ impl<M: Machine> Kernel<M> {
                 (caller, Some(SlotId::new(task.index(), slot as u32)))
             }
         };
-        let waits = self.threads.get(caller.thread).is_some_and(|it| it.awaits(caller.number));
-        let faulted = self.threads.get(caller.thread).is_some_and(|it| it.fault.is_some());
+        let (waits, faulted) = match self.threads.get(caller.thread) {
+            Some(waiting) => (waiting.awaits(caller.number), waiting.fault.is_some()),
+            None => (false, false),
+        };
         if waits && faulted && tag.items() > 0 {
             return Err(ErrorCode::send(ErrorNumber::Inval));
         }
@@ -128,7 +139,7 @@ impl<M: Machine> Kernel<M> {
         if !waits {
             return Err(ErrorCode::send(ErrorNumber::NotExistent));
         }
-        if self.threads.get(caller.thread).is_some_and(|waiting| waiting.fault.is_some()) {
+        if faulted {
             self.detach(caller.thread);
             self.fault_answered(caller.thread, tag, words);
             return Ok(None);
@@ -167,7 +178,11 @@ impl<M: Machine> Kernel<M> {
     /// Moves the implicit right to answer into a slot.
     pub(crate) fn save_reply(&mut self, thread: Ref<Thread<M>>, slot: u64) -> Outcome {
         let gone = ErrorCode::new(ErrorNumber::NotExistent, 1);
-        let task = self.threads.get(thread).and_then(|thread| thread.task).ok_or(gone)?;
+        let holder = self.threads.get(thread).ok_or(gone)?;
+        if holder.is_context() {
+            return Err(ErrorCode::new(ErrorNumber::Unsupported, 0));
+        }
+        let task = holder.task.ok_or(gone)?;
         let at = self.check_empty(task, slot, 1)?;
         let caller = self.take_caller(thread).ok_or(ErrorCode::new(ErrorNumber::NoCaller, 0))?;
         let mut target = Target::new(Kind::Reply, caller.thread);

@@ -58,7 +58,7 @@ impl<M: Machine> Kernel<M> {
         let Some((from, to)) = self.threads.pair(sender, receiver) else {
             return Err(ErrorCode::send(ErrorNumber::NotExistent));
         };
-        to.succeed(kind as u64, message.label, message.tag, visible(message));
+        to.succeed(kind as u64, message.label, message.tag, message.visible());
         if message.expects == Expects::Answer {
             from.call_number = from.call_number.wrapping_add(1);
             to.caller = Some(Caller { thread: sender, number: from.call_number });
@@ -69,7 +69,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Copies message words past the fourth.
-    pub(super) fn copy_words(&self, from: Ref<Thread<M>>, to: Ref<Thread<M>>, words: usize) {
+    pub(crate) fn copy_words(&self, from: Ref<Thread<M>>, to: Ref<Thread<M>>, words: usize) {
         if words <= utcb::FIRST_WORD {
             return;
         }
@@ -81,7 +81,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Checks all items, then transfers all of them.
-    pub(super) fn transfer_items(
+    pub(crate) fn transfer_items(
         &mut self,
         sender: Ref<Thread<M>>,
         receiver: Ref<Thread<M>>,
@@ -154,15 +154,18 @@ impl<M: Machine> Kernel<M> {
     }
 }
 
-/// Words 0 to 3 as far as the tag says they count; the others arrive as 0.
-fn visible<M: Machine>(message: &Message<M>) -> [u64; 4] {
-    let mut words = message.words;
-    for (index, word) in words.iter_mut().enumerate() {
-        if index >= message.tag.words() {
-            *word = 0;
+impl<M: Machine> Message<M> {
+    /// Words 0 to 3 as far as the tag says they count; the others arrive as 0.
+    #[inline(always)]
+    pub(crate) fn visible(&self) -> [u64; 4] {
+        let mut words = self.words;
+        for (index, word) in words.iter_mut().enumerate() {
+            if index >= self.tag.words() {
+                *word = 0;
+            }
         }
+        words
     }
-    words
 }
 
 /// An error in the send phase about item `index`.

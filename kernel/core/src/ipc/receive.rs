@@ -25,6 +25,9 @@ impl<M: Machine> Kernel<M> {
         let Some(receiver) = self.threads.get_mut(thread) else {
             return Err(ErrorCode::receive(ErrorNumber::NotExistent));
         };
+        if receiver.is_context() && matches!(source, Source::Open | Source::Partner(_)) {
+            return Err(ErrorCode::receive(ErrorNumber::Abroad));
+        }
         receiver.source = source;
         if self.take_next(thread) {
             return Ok(Done::Settled);
@@ -59,6 +62,12 @@ impl<M: Machine> Kernel<M> {
         flags: IpcFlags,
         out: Outgoing,
     ) -> Outcome {
+        if flags.contains(IpcFlags::SAVED)
+            && self.threads.get(thread).is_some_and(Thread::is_context)
+        {
+            // Nothing is answered by a call that cannot go on.
+            return Err(ErrorCode::send(ErrorNumber::Abroad));
+        }
         let saved =
             flags.contains(IpcFlags::SAVED).then(|| self.utcb_word(thread, utcb::REPLY_HANDLE));
         let answered = match self.answer(thread, saved, out.handle, out.tag, out.words) {
@@ -90,7 +99,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Gate => {
                 // Whoever is not bound to it would wait for ever.
                 let gate = target.reference();
-                let bound = self.gates.get(gate).is_some_and(|it| it.target == Some(thread));
+                let bound = self.gates.get(gate).is_some_and(|it| it.thread() == Some(thread));
                 if bound {
                     Ok(Source::Gate(gate))
                 } else {
@@ -168,7 +177,7 @@ impl<M: Machine> Kernel<M> {
     /// A gate is about to lose its binding: who waits for messages through it
     /// only is told, because none will come.
     pub(crate) fn release_receiver(&mut self, gate: Ref<Gate<M>>) {
-        let target = self.gates.get(gate).and_then(|gate| gate.target);
+        let target = self.gates.get(gate).and_then(Gate::thread);
         self.end_closed(target, |source| matches!(source, Source::Gate(only) if *only == gate));
     }
 

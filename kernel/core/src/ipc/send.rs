@@ -11,7 +11,7 @@ use crate::cap::SlotId;
 use crate::invoke::Request;
 use crate::machine::Machine;
 use crate::object::thread::{Expects, Message, Queue, Source, State};
-use crate::object::{Gate, Thread};
+use crate::object::{Binding, Gate, Thread};
 
 /// Senders that one step releases from a gate that was bound.
 const STEP: usize = 8;
@@ -96,8 +96,15 @@ impl<M: Machine> Kernel<M> {
     ) -> Outcome {
         let gone = ErrorCode::send(ErrorNumber::NotExistent);
         let gate = self.gates.get(message.gate).ok_or(gone)?;
-        let Some(receiver) = gate.target.filter(|_| gate.waiting.is_empty()) else {
-            return self.wait_to_send(thread, message, Queue::Gate(message.gate), send, receive);
+        let receiver = match gate.target {
+            Binding::Thread(receiver) if gate.waiting.is_empty() => receiver,
+            Binding::Entry(entry) if gate.waiting.is_empty() => {
+                return self.cross_through(thread, message, entry, send, receive);
+            }
+            _ => {
+                let queue = Queue::Gate(message.gate);
+                return self.wait_to_send(thread, message, queue, send, receive);
+            }
         };
         message.label = gate.label | message.rights;
         let target = self.threads.get(receiver).filter(|thread| thread.is_alive()).ok_or(gone)?;
@@ -153,7 +160,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Sets the sender waiting in a queue; the label of a message that waits
     /// at a thread is final, that of one at an unbound gate is not.
-    fn wait_to_send(
+    pub(crate) fn wait_to_send(
         &mut self,
         thread: Ref<Thread<M>>,
         message: Message<M>,
@@ -162,7 +169,7 @@ impl<M: Machine> Kernel<M> {
         receive: Timeout,
     ) -> Outcome {
         if !self.limit(thread, send, utcb::SEND_DEADLINE) {
-            return Err(ErrorCode::send(ErrorNumber::Timeout));
+            return Err(self.not_sent_in_time(queue));
         }
         if self.current == Some(thread) {
             self.current = None;
@@ -176,10 +183,30 @@ impl<M: Machine> Kernel<M> {
         Ok(Done::Settled)
     }
 
+    /// The error of a sender whose timeout passes in this queue; the argument
+    /// says what it has waited for.
+    pub(crate) fn not_sent_in_time(&self, queue: Queue<M>) -> ErrorCode {
+        let is_entry = |gate: &Gate<M>| matches!(gate.target, Binding::Entry(_));
+        let argument = match queue {
+            Queue::Entry(_) => ErrorCode::NO_CONTEXT,
+            Queue::Gate(gate) if self.gates.get(gate).is_some_and(is_entry) => ErrorCode::LIMIT,
+            _ => 0,
+        };
+        ErrorCode { argument, ..ErrorCode::send(ErrorNumber::Timeout) }
+    }
+
+    /// Moves a waiting sender to another queue; its deadline stays.
+    pub(crate) fn move_to_queue(&mut self, sender: Ref<Thread<M>>, to: Queue<M>) {
+        let Some(waiting) = self.threads.get_mut(sender) else { return };
+        let queue = core::mem::replace(&mut waiting.queue, Queue::None);
+        self.leave(sender, queue);
+        self.enter(sender, to);
+    }
+
     /// A sender whose call was just delivered to `answerer` starts to wait for
     /// the answer. `false`: its receive timeout has passed already, and it is
     /// ready with that error.
-    pub(super) fn await_answer(
+    pub(crate) fn await_answer(
         &mut self,
         thread: Ref<Thread<M>>,
         answerer: Ref<Thread<M>>,
@@ -207,11 +234,19 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn release_waiting(&mut self, reference: Ref<Gate<M>>) -> bool {
         for _ in 0..STEP {
             let Some(gate) = self.gates.get(reference) else { return true };
-            let (Some(first), Some(receiver)) = (gate.waiting.first(), gate.target) else {
-                return true;
-            };
-            let label = gate.label;
+            let (label, target) = (gate.label, gate.target);
+            let Some(first) = gate.waiting.first() else { return true };
             let Some(sender) = self.threads.at(first) else { return true };
+            let receiver = match target {
+                Binding::Unbound => return true,
+                Binding::Thread(receiver) => receiver,
+                Binding::Entry(entry) => {
+                    if self.admit(reference, sender, entry) {
+                        continue;
+                    }
+                    return true;
+                }
+            };
             if !self.threads.get(receiver).is_some_and(Thread::is_alive) {
                 self.interrupt_ipc(sender, ErrorCode::send(ErrorNumber::NotExistent));
                 continue;
@@ -221,9 +256,7 @@ impl<M: Machine> Kernel<M> {
             if let Some(message) = &mut waiting.message {
                 message.label = label | message.rights;
             }
-            let queue = core::mem::replace(&mut waiting.queue, Queue::None);
-            self.leave(sender, queue);
-            self.enter(sender, Queue::Thread(receiver));
+            self.move_to_queue(sender, Queue::Thread(receiver));
             self.serve(receiver);
         }
         false
@@ -249,9 +282,11 @@ impl<M: Machine> Kernel<M> {
             words,
             expects: Expects::End,
         };
-        let Some(receiver) = found.target else {
-            self.hold_end(thread, message, Queue::Gate(gate));
-            return;
+        let receiver = match found.target {
+            Binding::Thread(receiver) => receiver,
+            Binding::Unbound => return self.hold_end(thread, message, Queue::Gate(gate)),
+            // Nobody crosses in the name of a thread that has ended.
+            Binding::Entry(_) => return,
         };
         message.label = found.label;
         let Some(target) = self.threads.get(receiver).filter(|thread| thread.is_alive()) else {

@@ -22,6 +22,8 @@ pub struct Task<M: Machine> {
     pub slots_used: u32,
     /// First thread at home here.
     pub threads: Option<u32>,
+    /// First entry of its own, by arena index.
+    pub entries: Option<u32>,
     /// Number of threads at home here.
     pub thread_count: u32,
     /// Its mappings, by address.

@@ -1,4 +1,5 @@
-//! Threads: a scheduling state and the activation that it runs.
+//! Threads: a scheduling state and the activation that it runs. Contexts of
+//! entries are thread objects, too: activations without a capability.
 
 use postern_abi::ErrorCode;
 use postern_abi::op::{reason, scheduler};
@@ -6,7 +7,7 @@ use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
 use postern_arena::Ref;
 
-use super::{Gate, Header, Notification, Task};
+use super::{Context, Entry, Gate, Header, Notification, Role, Task};
 use crate::machine::{CARRY, Fault, Machine, UserState};
 use crate::sched::{QueueLinks, WaitQueue};
 
@@ -31,6 +32,8 @@ pub enum State {
     Faulted,
     /// Has exited.
     Exited,
+    /// A context that nobody runs in: free or quarantined.
+    Idle,
 }
 
 /// In which queue a thread stands. At most one at a time.
@@ -39,7 +42,7 @@ pub enum Queue<M: Machine> {
     None,
     /// The ready queue.
     Ready,
-    /// Senders of an unbound gate.
+    /// Senders of an unbound gate, or of one whose limit is reached.
     Gate(Ref<Gate<M>>),
     /// Senders that wait for a thread to receive.
     Thread(Ref<Thread<M>>),
@@ -47,6 +50,8 @@ pub enum Queue<M: Machine> {
     Notification(Ref<Notification<M>>),
     /// Receivers that wait for messages of this thread only.
     Partner(Ref<Thread<M>>),
+    /// Callers that wait for a free context.
+    Entry(Ref<Entry<M>>),
 }
 
 /// From whom a thread wants to receive.
@@ -130,7 +135,7 @@ pub struct SenderRun {
 
 /// A thread.
 pub struct Thread<M: Machine> {
-    /// Registers of the home activation.
+    /// Registers of the activation.
     pub user: UserState,
     /// What it is doing.
     pub state: State,
@@ -163,7 +168,8 @@ pub struct Thread<M: Machine> {
     pub run_seen: u32,
     /// What it is sending.
     pub message: Option<Message<M>>,
-    /// The thread that holds the implicit right to answer its call.
+    /// The thread that holds the implicit right to answer its call, or the
+    /// context that it runs in meanwhile.
     pub answerer: Option<Ref<Thread<M>>>,
     /// Receive timeout of the call it is sending.
     pub receive_timeout: Timeout,
@@ -197,6 +203,14 @@ pub struct Thread<M: Machine> {
     pub of_task: (Option<u32>, Option<u32>),
     /// Why it ended ([`reason`]), and the detail.
     pub ended: (u64, u64),
+    /// A thread, or a context of an entry.
+    pub role: Role<M>,
+    /// Number of crossings between it and the thread that began the chain.
+    pub depth: u8,
+    /// Who pays for its time; `None`: itself.
+    pub payer: Option<Ref<Thread<M>>>,
+    /// It was stopped while it was abroad: it stops when it comes home.
+    pub stop_pending: bool,
 }
 
 impl<M: Machine> Thread<M> {
@@ -204,6 +218,32 @@ impl<M: Machine> Thread<M> {
     #[must_use]
     pub fn awaits(&self, number: u32) -> bool {
         self.state == State::Calling && self.call_number == number
+    }
+
+    /// What it is as a context, if it is one.
+    #[inline]
+    #[must_use]
+    pub fn context(&self) -> Option<&Context<M>> {
+        match &self.role {
+            Role::Home => None,
+            Role::Context(context) => Some(context),
+        }
+    }
+
+    /// As [`Thread::context`], to change it.
+    #[inline]
+    pub fn context_mut(&mut self) -> Option<&mut Context<M>> {
+        match &mut self.role {
+            Role::Home => None,
+            Role::Context(context) => Some(context),
+        }
+    }
+
+    /// Whether it is a context of an entry.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_context(&self) -> bool {
+        matches!(self.role, Role::Context(_))
     }
 
     /// Whether it will run again or can be made to, so that messages to it
@@ -266,6 +306,10 @@ impl<M: Machine> Thread<M> {
             header,
             of_task: (None, None),
             ended: (reason::NONE, 0),
+            role: Role::Home,
+            depth: 0,
+            payer: None,
+            stop_pending: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Deadlines of waiting threads: a binary heap in a table that has room for
-//! every thread, so that setting a deadline never allocates.
+//! every thread and for contexts twice, so that setting a deadline never
+//! allocates.
 
 use postern_arena::Table;
 
@@ -8,8 +9,14 @@ use postern_arena::Table;
 pub struct TimeoutEntry {
     /// Nanoseconds since boot.
     pub deadline: u64,
-    /// Arena index of the thread.
+    /// Arena index of the thread, with [`TimeoutEntry::GRACE`] if it is the end
+    /// of a context's grace time and not of a wait.
     pub thread: u32,
+}
+
+impl TimeoutEntry {
+    /// Bit of `thread`: the deadline ends a grace time.
+    pub const GRACE: u32 = 1 << 31;
 }
 
 /// The heap. Threads are told where their entry is through the `moved`

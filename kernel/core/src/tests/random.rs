@@ -2,13 +2,15 @@
 //!
 //! A failure shrinks to a short list of operations that can be read aloud.
 
+mod step;
+
 use proptest::prelude::*;
-use std::vec;
 use std::vec::Vec;
 
 use core::cell::Cell;
 use postern_abi::code::{Code, IpcFlags};
 use postern_abi::image::init;
+use postern_abi::op::entry::ContextState;
 use postern_abi::rights::Kind;
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
@@ -19,125 +21,13 @@ use proptest::test_runner::TestRunner;
 use super::shadow::Shadow;
 use super::world::World;
 use crate::machine::Next;
+pub use step::Step;
+use step::step;
 
 /// First of the slots that random operations use.
 pub const BASE: u32 = 100;
 /// Number of those slots.
-const SLOTS: u32 = 12;
-
-/// One operation of whichever thread runs.
-#[derive(Debug, Clone)]
-pub enum Step {
-    Create { kind: u8, slot: u32, argument: u64, item: u32 },
-    Bind { thread: u32, task: u32 },
-    Start { thread: u32 },
-    Stop { thread: u32 },
-    Resume { thread: u32 },
-    Cancel { thread: u32 },
-    ExitGate { thread: u32, gate: u32 },
-    FaultGate { thread: u32, gate: u32 },
-    SetRegisters { thread: u32 },
-    ModifySenders { thread: u32, rules: usize, words: [u64; 4] },
-    NotifyDeletion { thread: u32, notification: u32, bits: u64 },
-    Priority { thread: u32, priority: u64 },
-    BindGate { gate: u32, thread: u32, label: u64 },
-    Unbind { gate: u32 },
-    BindNotification { notification: u32, thread: u32 },
-    Signal { notification: u32, bits: u64 },
-    BindIrq { notification: u32 },
-    Interrupt,
-    Mask { operation: u64 },
-    Derive { from: u32, to: u32, rights: u8 },
-    Delegate { task: u32, item: u32, to: u32, rights: u8 },
-    Delete { slot: u32, whole: bool },
-    Map { memory: u32, page: u64, offset: u64, pages: u64, rights: u8 },
-    Unmap { page: u64, pages: u64 },
-    Revoke { slot: u32 },
-    Move { from: u32, to: u32 },
-    Protect { page: u64, pages: u64, rights: u8 },
-    Split { memory: u32, pages: u64, to: u32 },
-    Empty { factory: u32 },
-    Send { slot: u32, call: bool, items: usize, item: u32, moved: bool, send: u8, receive: u8 },
-    Receive { window: u32, timeout: u8, closed: bool, source: u32 },
-    Reply { wait: bool, saved: bool, handle: u32, item: u32, items: usize },
-    Save { slot: u32 },
-    Sleep { ns: u64 },
-    Exit,
-    Fault,
-    Yield,
-    Time { ns: u64 },
-    Garbage { rax: u64, args: [u64; 6] },
-}
-
-fn slot() -> impl Strategy<Value = u32> {
-    prop_oneof![20 => BASE..BASE + SLOTS, 1 => Just(0), 1 => 1..8u32]
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let rights = any::<u8>();
-    prop_oneof![
-        8 => (0u8..12, slot(), 0u64..6, slot())
-            .prop_map(|(kind, slot, argument, item)| Step::Create { kind, slot, argument, item }),
-        4 => (slot(), slot()).prop_map(|(thread, task)| Step::Bind { thread, task }),
-        4 => slot().prop_map(|thread| Step::Start { thread }),
-        1 => slot().prop_map(|thread| Step::Stop { thread }),
-        1 => slot().prop_map(|thread| Step::Resume { thread }),
-        1 => slot().prop_map(|thread| Step::Cancel { thread }),
-        1 => (slot(), slot()).prop_map(|(thread, gate)| Step::ExitGate { thread, gate }),
-        3 => (slot(), slot()).prop_map(|(thread, gate)| Step::FaultGate { thread, gate }),
-        1 => slot().prop_map(|thread| Step::SetRegisters { thread }),
-        2 => (slot(), 0usize..3, prop::array::uniform4(0u64..64))
-            .prop_map(|(thread, rules, words)| Step::ModifySenders { thread, rules, words }),
-        1 => (slot(), slot(), 0u64..4).prop_map(|(thread, notification, bits)| {
-            Step::NotifyDeletion { thread, notification, bits }
-        }),
-        1 => (slot(), 0u64..300).prop_map(|(thread, priority)| Step::Priority { thread, priority }),
-        3 => (slot(), slot(), 0u64..64)
-            .prop_map(|(gate, thread, label)| Step::BindGate { gate, thread, label }),
-        1 => slot().prop_map(|gate| Step::Unbind { gate }),
-        1 => (slot(), slot())
-            .prop_map(|(notification, thread)| Step::BindNotification { notification, thread }),
-        1 => (slot(), 0u64..4)
-            .prop_map(|(notification, bits)| Step::Signal { notification, bits }),
-        1 => slot().prop_map(|notification| Step::BindIrq { notification }),
-        2 => Just(Step::Interrupt),
-        1 => (0u64..3).prop_map(|operation| Step::Mask { operation }),
-        3 => (slot(), slot(), rights).prop_map(|(from, to, rights)| Step::Derive { from, to, rights }),
-        3 => (slot(), slot(), slot(), any::<u8>())
-            .prop_map(|(task, item, to, rights)| Step::Delegate { task, item, to, rights }),
-        3 => (slot(), any::<bool>()).prop_map(|(slot, whole)| Step::Delete { slot, whole }),
-        2 => (slot(), 0u64..8, 0u64..3, 1u64..4, 0u8..8).prop_map(
-            |(memory, page, offset, pages, rights)| Step::Map { memory, page, offset, pages, rights }
-        ),
-        1 => (0u64..8, 1u64..8).prop_map(|(page, pages)| Step::Unmap { page, pages }),
-        2 => slot().prop_map(|slot| Step::Revoke { slot }),
-        1 => (slot(), slot()).prop_map(|(from, to)| Step::Move { from, to }),
-        1 => (0u64..8, 1u64..8, 0u8..8)
-            .prop_map(|(page, pages, rights)| Step::Protect { page, pages, rights }),
-        1 => (slot(), 0u64..3, slot())
-            .prop_map(|(memory, pages, to)| Step::Split { memory, pages, to }),
-        1 => slot().prop_map(|factory| Step::Empty { factory }),
-        12 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
-            |(slot, call, items, item, moved, send, receive)| Step::Send {
-                slot, call, items, item, moved, send, receive
-            }
-        ),
-        12 => (slot(), 0u8..3, any::<bool>(), slot()).prop_map(|(window, timeout, closed, source)| {
-            Step::Receive { window, timeout, closed: closed && source % 2 == 0 || source == BASE + 7, source }
-        }),
-        6 => (any::<bool>(), any::<bool>(), slot(), slot(), 0usize..2).prop_map(
-            |(wait, saved, handle, item, items)| Step::Reply { wait, saved, handle, item, items }
-        ),
-        2 => slot().prop_map(|slot| Step::Save { slot }),
-        1 => (0u64..3000).prop_map(|ns| Step::Sleep { ns }),
-        1 => Just(Step::Exit),
-        4 => Just(Step::Fault),
-        6 => Just(Step::Yield),
-        2 => (0u64..4000).prop_map(|ns| Step::Time { ns }),
-        2 => (0u64..0x20, prop::array::uniform6(prop_oneof![0u64..128, any::<u64>()]))
-            .prop_map(|(code, args)| Step::Garbage { rax: 0x5000_0000 | code, args }),
-    ]
-}
+const SLOTS: u32 = 16;
 
 /// Mapping rights from a small number: R and any of W and X.
 fn bits(rights: u8) -> u64 {
@@ -167,7 +57,8 @@ fn apply(world: &mut World, step: &Step, payload: u64) {
                 _ => argument * 40,
             };
             let items: &[_] = if argument % 2 == 1 { &[(item, all)] } else { &[] };
-            let words = [op::factory::CREATE, u64::from(kind), u64::from(slot), third, 2];
+            let words =
+                [op::factory::CREATE, u64::from(kind), u64::from(slot), third, 2, argument * 900];
             world.operate(init::FACTORY, &words, items);
         }
         Step::Bind { thread, task } => {
@@ -309,6 +200,38 @@ fn apply(world: &mut World, step: &Step, payload: u64) {
         Step::Save { slot } => {
             world.call(Code::SaveReply.plain(), [u64::from(slot), 0, 0, 0, 0, 0]);
         }
+        Step::AddContext { entry } => {
+            world.operate(entry, &[op::entry::ADD_CONTEXT, 0x51_0000], &[]);
+        }
+        Step::RemoveContext { entry, context, reset } => {
+            let operation =
+                if reset { op::entry::RESET_CONTEXT } else { op::entry::REMOVE_CONTEXT };
+            world.operate(entry, &[operation, context], &[]);
+        }
+        Step::BindEntry { gate, entry, limit } => {
+            world.operate(gate, &[op::gate::BIND, 0x80, limit], &[(entry, all)]);
+        }
+        Step::EntryFaultGate { entry, gate } => {
+            world.operate(entry, &[op::entry::SET_FAULT_GATE], &[(gate, all)]);
+        }
+        Step::EntryNotification { entry, notification } => {
+            world.operate(entry, &[op::entry::BIND_NOTIFICATION, 1], &[(notification, all)]);
+        }
+        Step::SetEntry { entry, floor, grace } => {
+            let words = [op::entry::SET, 0x41_0000, floor, grace, 0, 0];
+            world.operate(entry, &words, &[]);
+        }
+        Step::Cross { gate, call, receive } => {
+            let code = if call { Code::Call } else { Code::Send };
+            let rax = code.encode(IpcFlags::empty(), Timeout::NEVER, timeout(receive));
+            world.call(rax, [u64::from(gate), Tag::new(1, 6).bits(), 1, 2, 3, 4]);
+        }
+        Step::Return { item, items } => {
+            world.poke(utcb::ITEMS, u64::from(item));
+            world.poke(utcb::ITEMS + 1, 0xff);
+            let tag = Tag::new(1, 5).with_items(items);
+            world.call(Code::Return.plain(), [9, tag.bits(), 1, 2, 3, 4]);
+        }
         Step::Sleep { ns } => {
             let until = world.kernel.machine.now + ns;
             world.call(Code::Sleep.plain(), [until, 0, 0, 0, 0, 0]);
@@ -373,8 +296,21 @@ fn furnished() -> World {
     world.create(Kind::Notification, BASE + 7, &[], &[]);
     world.must(BASE + 7, &[op::notification::BIND], &[(BASE, all)]);
     world.create(Kind::Memory, BASE + 8, &[4 * PAGE], &[]);
+    // An entry in each task, and a gate to it.
+    for (entry, gate, task) in [(9, 10, BASE + 2), (11, 12, init::TASK)] {
+        world.create(Kind::Entry, BASE + entry, &[0x41_0000, 2, 3000], &[(task, all)]);
+        for _ in 0..2 {
+            world.must(BASE + entry, &[op::entry::ADD_CONTEXT, 0x51_0000], &[]);
+        }
+        world.create(
+            Kind::Gate,
+            BASE + gate,
+            &[0x80, u64::from(gate == 10) * 2],
+            &[(BASE + entry, all)],
+        );
+    }
     // The other task can do what `init` can, under the same numbers.
-    for slot in (1..8).chain(BASE..BASE + 9) {
+    for slot in (1..8).chain(BASE..BASE + 13) {
         let task = if slot == init::TASK { BASE + 2 } else { slot };
         world.must(BASE + 2, &[op::task::DELEGATE, u64::from(slot)], &[(task, all)]);
     }
@@ -447,6 +383,7 @@ fn steps_reach_deep_states() {
     let mut runner = TestRunner::deterministic();
     let mut calls = 0;
     let mut tasks = 0;
+    let (mut crossed, mut nested, mut orphaned, mut waited, mut lost) = (0, 0, 0, 0, 0);
     for _ in 0..200 {
         let steps: Vec<Step> = prop::collection::vec(step(), 100..120)
             .new_tree(&mut runner)
@@ -465,7 +402,22 @@ fn steps_reach_deep_states() {
                 .any(|thread| world.kernel.threads.get(thread).expect("live").caller.is_some())
                 as u32;
             tasks += (world.kernel.tasks.len() > 1) as u32;
+            let kernel = &world.kernel;
+            let deepest =
+                kernel.threads.refs().filter_map(|it| Some(kernel.threads.get(it)?.depth)).max();
+            crossed += (deepest > Some(0)) as u32;
+            nested += (deepest > Some(1)) as u32;
+            for entry in kernel.entries.refs().filter_map(|it| kernel.entries.get(it)) {
+                orphaned += (entry.counts[ContextState::Orphaned as usize] > 0) as u32;
+                lost += (entry.counts[ContextState::Quarantined as usize] > 0) as u32;
+                waited += (entry.waiters > 0) as u32;
+            }
         }
     }
+    let reached = [crossed, nested, orphaned, lost, waited];
+    assert!(
+        reached.iter().all(|steps| *steps > 100),
+        "steps with a crossing, a nested one, an orphan, a quarantine, a wait: {reached:?}"
+    );
     assert!(calls > 100 && tasks > 1000, "{calls} steps within a call, {tasks} with two tasks");
 }

@@ -14,7 +14,7 @@ use postern_arena::Ref;
 use super::world::World;
 use crate::machine::CARRY;
 use crate::object::thread::{Queue, State};
-use crate::object::{Gate, Thread};
+use crate::object::{Binding, Gate, Thread};
 use crate::sim::Sim;
 
 /// Upper half of every payload.
@@ -23,6 +23,8 @@ const MARK: u64 = 0xa5a5_0000_0000_0000;
 /// A message that was neither delivered nor refused.
 struct Pending {
     sender: Ref<Thread<Sim>>,
+    /// The gate whose label it will have, as far as the model knows: not that
+    /// of a crossing.
     gate: Option<Ref<Gate<Sim>>>,
     rights: u64,
     /// As it must arrive; not known while it waits at an unbound gate.
@@ -62,7 +64,9 @@ impl Shadow {
         let gate = found.map(|(target, _)| target.reference());
         let rights = found.map_or(0, |(_, held)| (held & (Rights::W | Rights::S)).bits().into());
         let bound = gate.and_then(|gate| kernel.gates.get(gate));
-        let bound = bound.filter(|gate| gate.target.is_some() && gate.waiting.is_empty());
+        let crosses = bound.is_some_and(|gate| matches!(gate.target, Binding::Entry(_)));
+        let gate = gate.filter(|_| !crosses);
+        let bound = bound.filter(|gate| gate.thread().is_some() && gate.waiting.is_empty());
         let label = bound.map(|gate| gate.label | rights);
         self.pending.insert(payload, Pending { sender, gate, rights, label });
         payload
@@ -109,7 +113,8 @@ impl Shadow {
                 panic!("message {payload:#x} arrived twice, or after it was refused");
             };
             self.delivered += 1;
-            let bound = |gate| kernel.gates.get(gate).map(|gate: &Gate<Sim>| gate.label);
+            let bound = |gate| kernel.gates.get(gate).filter(|gate| gate.thread().is_some());
+            let bound = |gate| bound(gate).map(|gate: &Gate<Sim>| gate.label);
             let expected = message.label.or_else(|| Some(bound(message.gate?)? | message.rights));
             if let Some(expected) = expected {
                 assert_eq!(label, expected, "the label of message {payload:#x}");
@@ -130,6 +135,9 @@ impl Shadow {
             let Some(sender) = threads.get(message.sender) else { return false };
             let waits = sender.message.filter(|it| it.words[0] == *payload);
             if let (State::Sending, Some(waiting)) = (sender.state, waits) {
+                if matches!(sender.queue, Queue::Entry(_)) {
+                    message.gate = None;
+                }
                 if matches!(sender.queue, Queue::Thread(_)) {
                     let gate = message.gate.and_then(|gate| gates.get(gate));
                     let now = gate.map(|gate| gate.label | message.rights);
@@ -139,7 +147,8 @@ impl Shadow {
                 return true;
             }
             // Over, and not delivered: its sender must know, or be no more.
-            let is_over = matches!(sender.state, State::Exited | State::Faulted | State::New);
+            let is_over =
+                matches!(sender.state, State::Exited | State::Faulted | State::New | State::Idle);
             let error = refusal(sender);
             assert!(
                 is_over || some_died || error.is_some_and(|error| error.phase == Phase::Send),

@@ -86,6 +86,7 @@ impl fmt::Display for ProgramState {
                 ThreadState::Faulted => "crashed",
                 ThreadState::Exited => "exited",
                 ThreadState::Faulting => "waits for its fault handler",
+                ThreadState::Abroad => "ready: in another task",
             }),
             Self::Exited(101) => f.write_str("exited: panicked (code 101)"),
             Self::Exited(code) => write!(f, "exited with code {}", code as i64),

@@ -6,7 +6,7 @@ use postern_abi as abi;
 
 use crate::slot::handle;
 use crate::{
-    Gate, IoPort, Item, Memory, Notification, Result, Scheduler, Slot, Task, Thread, operate,
+    Entry, Gate, IoPort, Item, Memory, Notification, Result, Scheduler, Slot, Task, Thread, operate,
 };
 
 handle! {
@@ -92,6 +92,43 @@ impl Factory {
     pub fn create_bound_gate(self, slot: Slot, thread: Thread, label: u64) -> Result<Gate> {
         self.create(Kind::Gate as u64, slot, &[label], &[Item::all(thread.0)])?;
         Ok(Gate(slot))
+    }
+
+    /// Creates a gate that is bound to `entry` (S needed there) with `label` and
+    /// `limit`, as [`Gate::bind_entry`].
+    ///
+    /// # Errors
+    /// See [`Factory`]; as [`Gate::bind_entry`].
+    pub fn create_entry_gate(
+        self,
+        slot: Slot,
+        entry: Entry,
+        label: u64,
+        limit: u64,
+    ) -> Result<Gate> {
+        self.create(Kind::Gate as u64, slot, &[label, limit], &[Item::all(entry.0)])?;
+        Ok(Gate(slot))
+    }
+
+    /// Creates an entry of `task` (W needed there), without contexts. `handler`
+    /// is the address of its first instruction, `floor` the lowest priority
+    /// that it runs at (at most the creator's own), `grace` how many nanoseconds
+    /// a context may go on without its caller.
+    ///
+    /// # Errors
+    /// See [`Factory`]; `Inval` (3) if `handler` is no user address, `Perm` (4)
+    /// for the floor, and about the task (item 0).
+    pub fn create_entry(
+        self,
+        slot: Slot,
+        task: Task,
+        handler: u64,
+        floor: u8,
+        grace: u64,
+    ) -> Result<Entry> {
+        let arguments = [handler, floor.into(), grace];
+        self.create(Kind::Entry as u64, slot, &arguments, &[Item::all(task.0)])?;
+        Ok(Entry(slot))
     }
 
     /// Creates zeroed, physically contiguous memory of `bytes`, a multiple of

@@ -5,6 +5,7 @@
 //! that do not fit in registers are read from the UTCB before the method
 //! returns.
 
+mod entry;
 mod factory;
 mod gate;
 mod io_port;
@@ -17,6 +18,7 @@ mod senders;
 mod task;
 mod thread;
 
+pub use entry::{AddedContext, ContextInfo, Entry, EntryInfo};
 pub use factory::{Factory, FactoryInfo};
 pub use gate::{Gate, GateInfo};
 pub use io_port::{IoPort, IoPortInfo, PortWidth};
