@@ -24,6 +24,13 @@ use crate::{Listed, gate};
 
 /// Bytes that a test may use in all.
 const QUOTA: u64 = 12 << 20;
+/// The same for relay segments, which may be as large as free memory allows.
+const RELAY_QUOTA: u64 = 160 << 20;
+
+fn quota(subject: &Subject<'_>) -> u64 {
+    if subject.name() == "relay" { RELAY_QUOTA } else { QUOTA }
+}
+
 /// Bytes of a test's stack.
 const STACK: u64 = 64 * 1024;
 /// Bytes of a test's heap.
@@ -183,7 +190,7 @@ impl<'a> Runner<'a> {
     /// Puts a subject into a task of its own.
     fn build(&self, subject: &Subject<'_>, arguments: &[&str]) -> Result<Case, Error> {
         let factory = slots::fill("creating its factory", "factory", |slot| {
-            self.boot.factory.create_factory(slot, QUOTA)
+            self.boot.factory.create_factory(slot, quota(subject))
         })?;
         let task = slots::fill("creating its task", "factory", |slot| {
             factory.create_task(slot, slot::COUNT.into())

@@ -90,7 +90,8 @@ fn measure(wanted: &[String]) -> Result<Vec<Row>> {
     let machine = Machine {
         image: system.image(&cmdline, Firmware::Bios)?,
         firmware: Firmware::Bios,
-        memory: "256M".into(),
+        // The largest segment of the rows is 1 GiB.
+        memory: "4G".into(),
         counted: true,
         debugger: false,
     };

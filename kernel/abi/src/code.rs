@@ -59,11 +59,61 @@ pub enum Code {
     /// End a crossing: the arguments of [`Code::Reply`] are the answer, and the
     /// caller goes on. Only in a context of an entry.
     Return = 0x17,
+    /// Make the right to answer in the slot of argument 1 the implicit one
+    /// again; a relay segment that came with the call is shown again.
+    TakeReply = 0x18,
+    /// Exchange the active relay segment with place argument 1 of the task's
+    /// list, atomically.
+    Swap = 0x19,
+    /// Put the active relay segment into the empty place argument 1.
+    Park = 0x1a,
+    /// Narrow what the next callee sees of the active relay segment: argument
+    /// 1 offset in the segment and 2 length in bytes, 3 rights.
+    Mask = 0x1b,
+    /// Take the mask off.
+    Unmask = 0x1c,
+    /// What the window shows: output 0 address, 1 bytes, 2 rights, 3 physical
+    /// address (0 if unknown or not the caller's to know), 4 whose it is
+    /// ([`Held`]).
+    Window = 0x1d,
+    /// Give the active relay segment up: only its capability leads to it then.
+    Release = 0x1e,
+}
+
+/// Whose the relay segment in the window is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Held {
+    /// The window is empty.
+    Nothing = 0,
+    /// The activation's own.
+    Own = 1,
+    /// Lent to it with the call that it handles.
+    Borrowed = 2,
+    /// Another one of its own (or none) while a lent one is set aside.
+    Aside = 3,
+    /// None: the one that was lent to it was lent on and is not back.
+    LentOn = 4,
+}
+
+impl Held {
+    /// The value in output 4, if it is a known one.
+    #[must_use]
+    pub const fn decode(value: u64) -> Option<Self> {
+        Some(match value {
+            0 => Self::Nothing,
+            1 => Self::Own,
+            2 => Self::Borrowed,
+            3 => Self::Aside,
+            4 => Self::LentOn,
+            _ => return None,
+        })
+    }
 }
 
 impl Code {
     /// All codes, for tests that try every one.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 21] = [
         Self::Null,
         Self::Call,
         Self::Send,
@@ -78,6 +128,13 @@ impl Code {
         Self::SaveReply,
         Self::Diagnose,
         Self::Return,
+        Self::TakeReply,
+        Self::Swap,
+        Self::Park,
+        Self::Mask,
+        Self::Unmask,
+        Self::Window,
+        Self::Release,
     ];
 
     /// The code in the low half of `rax`, if the name space is Postern's, the
@@ -104,6 +161,13 @@ impl Code {
             0x15 => Self::SaveReply,
             0x16 => Self::Diagnose,
             0x17 => Self::Return,
+            0x18 => Self::TakeReply,
+            0x19 => Self::Swap,
+            0x1a => Self::Park,
+            0x1b => Self::Mask,
+            0x1c => Self::Unmask,
+            0x1d => Self::Window,
+            0x1e => Self::Release,
             _ => return None,
         };
         code.permitted_flags().contains(flags).then_some((code, flags))

@@ -75,6 +75,12 @@ numbers! {
     SegMismatch = 22, "the returned segment is not the lent one";
     /// There is no crossing to return from.
     InvalidLinkage = 23, "there is no crossing to return from";
+    /// The mask is not a part of what the window shows (arguments 1 and 2), or
+    /// asks for more rights (3); or there is nothing to mask (0).
+    InvalidMask = 24, "the mask is not a part of the active segment";
+    /// There is no such place in the list of segments (1), or nothing on
+    /// either side (0).
+    InvalidSwap = 25, "nothing to exchange, or no such place";
 }
 
 impl ErrorNumber {
@@ -100,7 +106,8 @@ pub enum Phase {
 /// An error as it travels in `rax`: number, phase << 8, argument << 16.
 ///
 /// The argument counts from 0: 0 is the capability that was called (`rdi`),
-/// 1 to 62 are message words, 64 + i is capability item i. In system calls that
+/// 1 to 62 are message words, 63 is the relay segment of a message, 64 + i is
+/// capability item i. In system calls that
 /// are no IPC, 1 is their first argument. `NoMem` and `Aborted` use it for a
 /// distinction of their own, and so does `Timeout` in the send phase:
 /// [`ErrorCode::NO_CONTEXT`], [`ErrorCode::LIMIT`].
@@ -117,6 +124,9 @@ pub struct ErrorCode {
 impl ErrorCode {
     /// First argument number that means a capability item.
     pub const ITEM: u8 = 64;
+    /// Argument number of the relay segment that was to go along with a
+    /// message or to come back with an answer.
+    pub const SEGMENT: u8 = 63;
 
     /// Argument of a `Timeout` in the send phase: no context of the entry was
     /// free.
@@ -177,6 +187,7 @@ impl fmt::Display for ErrorCode {
         }
         match self.argument {
             0 => Ok(()),
+            Self::SEGMENT => write!(f, " (the relay segment)"),
             n if n >= Self::ITEM => write!(f, " (capability item {})", n - Self::ITEM),
             n => write!(f, " (argument {n})"),
         }

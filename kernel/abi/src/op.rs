@@ -25,6 +25,8 @@ pub mod factory {
     /// - `Notification`: nothing more.
     /// - `Scheduler`: w3 maximum priority, at most that of item 0, a
     ///   `Scheduler` (W needed); nothing is charged.
+    /// - `Relay`: w3 bytes, a multiple of 4096 up to 512 GiB; w4, if there is
+    ///   one, 0 or [`super::relay::SCATTERED`]; zeroed.
     /// - `IoPort`: w3 first port, w4 number of ports; item 0 an `IoPort` (W
     ///   needed) that covers them.
     pub const CREATE: u64 = 0x101;
@@ -354,6 +356,53 @@ pub mod log {
     pub const WRITE: u64 = 0xa01;
 }
 
+/// Operations of a relay segment.
+pub mod relay {
+    /// In word 4 of the creation: the page frames need not be contiguous.
+    pub const SCATTERED: u64 = 1;
+    /// Places in a task's list of parked segments.
+    pub const PLACES: usize = 16;
+
+    /// Show the segment in the window of the calling activation, which must be
+    /// empty, writable if the capability has W. Needs R.
+    pub const ACTIVATE: u64 = 0xd01;
+    /// w0 first address in the window, w1 bytes, w2 rights of the capability,
+    /// w3 physical address (with PHYS; 0 if scattered), w4 whose it is
+    /// ([`Owner`]). Needs R.
+    pub const INFO: u64 = 0xd02;
+
+    /// Whose a segment is, in INFO.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[repr(u64)]
+    pub enum Owner {
+        /// Nobody's: ACTIVATE shows it.
+        Idle = 0,
+        /// An activation's.
+        Active = 1,
+        /// In a task's list.
+        Parked = 2,
+        /// Lent; the lender waits for it.
+        Lent = 3,
+        /// Lent; the lender has given up. Idle when the loan ends.
+        Outstanding = 4,
+    }
+
+    impl Owner {
+        /// The value in w4 of INFO, if it is a known one.
+        #[must_use]
+        pub const fn decode(value: u64) -> Option<Self> {
+            Some(match value {
+                0 => Self::Idle,
+                1 => Self::Active,
+                2 => Self::Parked,
+                3 => Self::Lent,
+                4 => Self::Outstanding,
+                _ => return None,
+            })
+        }
+    }
+}
+
 /// A FAULT message, which the kernel sends in the name of a faulting thread: w0
 /// the exception vector, w1 the address of a page fault or the CPU's error
 /// code, w2 the instruction pointer, w3 the CPU's error code. The label tells
@@ -473,6 +522,8 @@ pub const fn name(operation: u64) -> &'static str {
         scheduler::INFO => "scheduler: info",
         scheduler::SET_SLICE => "scheduler: set slice",
         log::WRITE => "log: write",
+        relay::ACTIVATE => "relay: activate",
+        relay::INFO => "relay: info",
         _ => "unknown operation",
     }
 }

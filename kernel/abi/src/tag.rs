@@ -24,6 +24,9 @@ pub mod protocol {
 pub struct Tag(u64);
 
 impl Tag {
+    /// The one flag that is defined.
+    const RELAY: u64 = 1 << 12;
+
     /// A tag for `words` words and no items.
     ///
     /// # Panics
@@ -57,6 +60,26 @@ impl Tag {
         self.0
     }
 
+    /// The same tag, with the sender's active relay segment going along with
+    /// the call ([`Tag::has_relay`]).
+    #[must_use]
+    pub const fn with_relay(self) -> Self {
+        Self(self.0 | Self::RELAY)
+    }
+
+    /// The same tag without a relay segment.
+    #[must_use]
+    pub const fn without_relay(self) -> Self {
+        Self(self.0 & !Self::RELAY)
+    }
+
+    /// Whether a relay segment goes along: of a call the sender's active view,
+    /// narrowed by its mask; of an answer the one that was lent.
+    #[must_use]
+    pub const fn has_relay(self) -> bool {
+        self.0 & Self::RELAY != 0
+    }
+
     /// Number of message words, 0 to 63.
     #[must_use]
     pub const fn words(self) -> usize {
@@ -76,10 +99,10 @@ impl Tag {
         (self.0 as i64) >> 16
     }
 
-    /// Whether the kernel accepts it: at most [`MAX_ITEMS`] items, no flags
-    /// (none is defined yet).
+    /// Whether the kernel accepts it: at most [`MAX_ITEMS`] items, no flag
+    /// that is not defined.
     #[must_use]
     pub const fn is_valid(self) -> bool {
-        self.items() <= MAX_ITEMS && self.0 & 0xf000 == 0
+        self.items() <= MAX_ITEMS && self.0 & 0xf000 & !Self::RELAY == 0
     }
 }

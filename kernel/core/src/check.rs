@@ -2,6 +2,7 @@
 //! after every operation, whatever user programs do.
 
 mod crossings;
+mod segments;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::vec::Vec;
@@ -29,6 +30,7 @@ impl Kernel<Sim> {
         self.check_quotas();
         self.check_frames();
         self.check_mappings();
+        self.check_segments();
     }
 
     /// Counts of capabilities are right, and rights only shrink downwards.
@@ -67,6 +69,7 @@ impl Kernel<Sim> {
             Kind::Memory,
             Kind::Notification,
             Kind::IoPort,
+            Kind::Relay,
         ] {
             for target in self.all(kind) {
                 let counted = counts
@@ -135,6 +138,7 @@ impl Kernel<Sim> {
             Kind::Memory => targets(&self.memories, kind),
             Kind::Notification => targets(&self.notifications, kind),
             Kind::IoPort => targets(&self.ports, kind),
+            Kind::Relay => targets(&self.relays, kind),
             _ => Vec::new(),
         }
     }
@@ -300,6 +304,9 @@ impl Kernel<Sim> {
                 if kind == Kind::Task {
                     bytes += self.tasks.get(target.reference()).expect("live").page_tables;
                 }
+                if kind == Kind::Relay {
+                    bytes += self.relays.get(target.reference()).expect("live").tables;
+                }
                 *charged.entry(header.factory.index()).or_default() += bytes;
             }
         }
@@ -307,6 +314,12 @@ impl Kernel<Sim> {
             let task = self.mappings.get(mapping).expect("live").task;
             let factory = self.tasks.get(task).expect("a mapping has a task").header.factory;
             *charged.entry(factory.index()).or_default() += crate::mem::MAPPING_COST;
+        }
+        for view in self.views.refs() {
+            let view = self.views.get(view).expect("live");
+            if let Some(factory) = view.factory {
+                *charged.entry(factory.index()).or_default() += view.charge;
+            }
         }
         for factory in self.factories.refs() {
             let found = self.factories.get(factory).expect("live");
@@ -325,6 +338,9 @@ impl Kernel<Sim> {
             .filter(|memory| memory.header.charge >= memory.frames.bytes())
             .map(|memory| memory.frames.pages())
             .sum();
+        let relays = self.relays.refs().filter_map(|relay| self.relays.get(relay));
+        let whole = relays.filter_map(|relay| relay.frames.as_ref());
+        let memory = memory + whole.map(|frames| frames.pages()).sum::<u64>();
         assert_eq!(
             self.frames.free_pages() + memory + self.machine.held,
             self.frames.total_pages(),
@@ -339,8 +355,10 @@ impl Kernel<Sim> {
             self.mappings.spare_pages(),
             self.notifications.spare_pages(),
             self.ports.spare_pages(),
+            self.relays.spare_pages(),
+            self.views.spare_pages(),
         ];
-        assert_eq!(spare, [0; 8], "pages of arenas without an object");
+        assert_eq!(spare, [0; 10], "pages of arenas without an object");
     }
 
     /// The page tables show what the mapping records say, and nothing else.

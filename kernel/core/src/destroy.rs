@@ -12,6 +12,7 @@ use crate::ipc::AbortReason;
 use crate::machine::Machine;
 use crate::object::thread::State;
 use crate::object::{Entry, Gate, Memory, Notification, Task, Thread};
+use crate::relay::{Owner, ledger};
 
 /// Senders that one step of a destruction tells.
 const STEP: usize = 8;
@@ -45,6 +46,8 @@ impl<M: Machine> Kernel<M> {
             Kind::Thread => self.begin_thread_end(target.reference()),
             Kind::Gate => self.tell_deletion(target.reference()),
             Kind::Entry => self.begin_entry_end(target.reference()),
+            // Nobody waits for the borrower of one that is lent.
+            Kind::Relay if self.withhold_relay(target.reference()) => return,
             Kind::Factory => {
                 if let Some(factory) = self.factories.get_mut(target.reference()) {
                     factory.closed = true;
@@ -122,6 +125,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Entry => self.drain_entry(target.reference()),
             Kind::Thread => self.drain_thread(target.reference()),
             Kind::Notification => self.drain_notification(target.reference()),
+            Kind::Relay => self.drain_relay(target.reference()),
             _ => true,
         }
     }
@@ -143,6 +147,7 @@ impl<M: Machine> Kernel<M> {
                 }
             }
             Kind::Task => self.remove_task(target.reference()),
+            Kind::Relay => self.remove_relay(target.reference()),
             Kind::Notification => {
                 let Some(gone) = take!(self, notifications, target.reference()) else { return };
                 if let Some(thread) = gone.bound.and_then(|thread| self.threads.get_mut(thread)) {
@@ -155,8 +160,12 @@ impl<M: Machine> Kernel<M> {
                     self.close_account(&gone.header, 0);
                 }
             }
-            // A closed factory goes with the last byte charged to it.
-            Kind::Factory => self.refund(target.reference(), 0),
+            // A closed factory goes with the last byte charged to it. What it
+            // still pays for is lent, and nobody waits for that.
+            Kind::Factory => {
+                self.refund(target.reference(), 0);
+                self.detach_from_factory(target);
+            }
             Kind::Irq | Kind::Scheduler | Kind::Log | Kind::Reply => {}
         }
     }
@@ -185,8 +194,9 @@ impl<M: Machine> Kernel<M> {
     /// Who waits for the answer of a thread that ends is told, and nobody will
     /// answer the thread itself.
     pub(crate) fn leave_partners(&mut self, reference: Ref<Thread<M>>) {
-        self.drop_caller(reference, AbortReason::Died);
         self.forget_answerer(reference);
+        self.drop_caller(reference, AbortReason::Died);
+        self.retire_segments(reference);
     }
 
     /// Nobody crosses into a dying entry any more; its owner is told.
@@ -341,6 +351,11 @@ impl<M: Machine> Kernel<M> {
             }
             return false;
         }
+        let parked = core::mem::take(&mut task.segments);
+        for share in parked.into_iter().flatten() {
+            ledger::assign(self, share, Owner::Idle);
+        }
+        let Some(task) = self.tasks.get_mut(reference) else { return true };
         if task.slots_used > 0 {
             self.clear_some(reference);
             return false;
@@ -352,13 +367,8 @@ impl<M: Machine> Kernel<M> {
         if let Some(mut space) = task.space.take() {
             // Nobody of this task runs any more, but its tables may still be
             // loaded.
-            match self
-                .current
-                .and_then(|thread| self.threads.get(thread)?.task)
-                .and_then(|task| self.tasks.get(task)?.space.as_ref())
-            {
-                Some(other) => self.machine.activate(other),
-                None => self.machine.deactivate(),
+            if !self.activate_current() {
+                self.machine.deactivate();
             }
             // One table a step: to find it, two tables may be searched.
             if let Some(frame) = self.machine.dismantle(&mut space) {

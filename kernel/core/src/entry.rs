@@ -99,6 +99,10 @@ impl<M: Machine> Kernel<M> {
             }
             Code::SaveReply => self.save_reply(thread, args[0]),
             Code::Return => self.return_from(thread, out.handle, out.tag, out.words),
+            Code::TakeReply => self.take_reply(thread, args[0]),
+            Code::Swap | Code::Park | Code::Release | Code::Mask | Code::Unmask | Code::Window => {
+                self.segment_call(thread, code, args)
+            }
             Code::Diagnose => {
                 if args[0] > 1 {
                     return Err(ErrorCode::new(ErrorNumber::Inval, 1));

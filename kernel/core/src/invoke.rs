@@ -9,6 +9,7 @@ mod entry;
 pub(crate) mod factory;
 mod gate;
 mod registers;
+mod relay;
 mod signals;
 mod small;
 mod task;
@@ -129,6 +130,7 @@ impl<M: Machine> Kernel<M> {
             Kind::IoPort => self.invoke_io_port(&request, operation),
             Kind::Scheduler => self.invoke_scheduler(&request, operation),
             Kind::Log => self.invoke_log(&request, operation),
+            Kind::Relay => self.invoke_relay(&request, operation),
             Kind::Reply => Err(refuse(ErrorNumber::WrongKind, 0)),
         }?;
         // The operation may have ended its caller.

@@ -39,6 +39,7 @@ mod ipc;
 pub mod machine;
 pub mod mem;
 pub mod object;
+pub mod relay;
 mod report;
 mod revoke;
 mod run;
@@ -57,7 +58,7 @@ use core::cell::Cell;
 use machine::{Area, Machine};
 use mem::{FrameAllocator, FrameInfo};
 use object::{
-    Entry, Factory, Gate, Header, IoPort, Irq, Mapping, Memory, Notification, Task, Thread,
+    Entry, Factory, Gate, Header, IoPort, Irq, Mapping, Memory, Notification, Relay, Task, Thread,
 };
 use postern_abi::Rights;
 use postern_arena::{Arena, Ref, Table};
@@ -80,6 +81,8 @@ pub struct Kernel<M: Machine> {
     mappings: Arena<Mapping<M>>,
     notifications: Arena<Notification<M>>,
     ports: Arena<IoPort>,
+    relays: Arena<Relay<M>>,
+    views: Arena<relay::View<M>>,
     irqs: [Irq<M>; LINES],
     /// Capabilities of the scheduler, whatever their maximum.
     scheduler: Header,
@@ -91,8 +94,8 @@ pub struct Kernel<M: Machine> {
     current: Option<Ref<Thread<M>>>,
     /// Runs next unless somebody more urgent is ready; ready, in no queue.
     handoff: Option<Ref<Thread<M>>>,
-    /// Somebody at least as urgent as the current thread became ready.
-    reschedule: bool,
+    /// What the way out has to look at.
+    attention: run::Attention,
     clock: run::Clock<M>,
     /// Number of contexts, which can have two deadlines each.
     contexts: usize,
@@ -136,6 +139,8 @@ impl<M: Machine> Kernel<M> {
             mappings: arena!(),
             notifications: arena!(),
             ports: arena!(),
+            relays: arena!(),
+            views: arena!(),
             irqs: [const { Irq::UNBOUND }; LINES],
             scheduler: Header::BUILT_IN,
             log: Header::BUILT_IN,
@@ -143,7 +148,7 @@ impl<M: Machine> Kernel<M> {
             timeouts: Timeouts::new(Table::new(region(&mut machine))),
             current: None,
             handoff: None,
-            reschedule: false,
+            attention: run::Attention::empty(),
             clock: run::Clock::default(),
             contexts: 0,
             init: None,

@@ -165,6 +165,12 @@ pub trait Machine: Sized {
     type Space;
     /// The kernel's own way to the UTCB page of a thread. It owns the frame.
     type Utcb;
+    /// The page tables of a view of a relay segment: what the relay window
+    /// shows, from its first address on.
+    type Tables;
+    /// What is loaded to show a view in the relay window; the default shows
+    /// nothing. Cheap to copy: a page-table entry.
+    type Window: Copy + Default + PartialEq + fmt::Debug;
 
     /// Nanoseconds since boot; never goes backwards.
     fn now(&mut self) -> u64;
@@ -233,11 +239,61 @@ pub trait Machine: Sized {
     /// on, in at most [`Machine::STEP`] entries; returns how many pages are
     /// done. What was permitted before is so on no CPU when it returns.
     fn protect(&mut self, space: &mut Self::Space, at: u64, pages: u64, access: Access) -> u64;
-    /// Makes `space` the current address space of this CPU.
-    fn activate(&mut self, space: &Self::Space);
+    /// Makes `space` the current address space of this CPU, and `window` what
+    /// its relay window shows. The window is stored in every case, the empty
+    /// one, too; translations of what was shown before are gone from this CPU.
+    fn activate(&mut self, space: &Self::Space, window: Self::Window);
     /// Leaves whatever space is current for the kernel's own one, so that no
     /// CPU uses a space that is dismantled.
     fn deactivate(&mut self);
+
+    /// Tables of a new view that show nothing yet.
+    fn view(&mut self, supply: &mut impl Supply) -> Option<Self::Tables>;
+    /// Lets a view show more pages of `frames`, from page `first` of both on,
+    /// readable and writable, as [`Machine::map`] would: at most
+    /// [`Machine::STEP`] entries; returns how many pages.
+    ///
+    /// # Errors
+    /// When the supply runs dry; what was done stays done.
+    fn extend(
+        &mut self,
+        view: &mut Self::Tables,
+        frames: &Frames,
+        first: u64,
+        supply: &mut impl Supply,
+    ) -> Result<u64, OutOfFrames>;
+    /// Lets a view show a frame as its page `page`; the frame is the view's
+    /// from then on, and comes out of [`Machine::take_apart`].
+    ///
+    /// # Errors
+    /// Gives the frame back when the supply runs dry.
+    fn adopt(
+        &mut self,
+        view: &mut Self::Tables,
+        page: u64,
+        frame: Frames,
+        supply: &mut impl Supply,
+    ) -> Result<(), Frames>;
+    /// Tables that show `pages` pages from page `first` on of what `whole`
+    /// shows, at the same addresses: at most five new ones, the rest is shared
+    /// with `whole`, which must outlive them. `false`: the supply ran dry, and
+    /// they only wait to be taken apart.
+    fn narrow(
+        &mut self,
+        whole: &Self::Tables,
+        first: u64,
+        pages: u64,
+        supply: &mut impl Supply,
+    ) -> (Self::Tables, bool);
+    /// What is loaded to show a view, writable or read-only; nothing in it can
+    /// be executed.
+    fn window(&self, view: &Self::Tables, writable: bool) -> Self::Window;
+    /// Makes sure that no CPU shows this view any more. No thread that runs
+    /// has it in its window.
+    fn evict(&mut self, view: &Self::Tables);
+    /// Takes one frame out of a view that is evicted: a table of its own, or a
+    /// frame that was adopted. `None` when it has none left.
+    fn take_apart(&mut self, view: &mut Self::Tables) -> Option<Frames>;
 
     /// Makes `frame` (contents arbitrary) a zeroed UTCB.
     fn utcb(&mut self, frame: Frames) -> Self::Utcb;

@@ -4,6 +4,7 @@
 mod entry;
 mod factory;
 mod gate;
+mod relay;
 mod small;
 mod task;
 pub mod thread;
@@ -11,6 +12,7 @@ pub mod thread;
 pub use entry::{Context, Entry, Role};
 pub use factory::Factory;
 pub use gate::{Binding, Gate};
+pub use relay::Relay;
 pub use small::{IoPort, Irq, Mapping, Memory, Notification};
 pub use task::Task;
 pub use thread::Thread;
@@ -41,6 +43,8 @@ pub struct Header {
     pub charge: u64,
     /// It is being taken apart: nobody finds it any more.
     pub dying: bool,
+    /// It is charged to its factory, but no longer in its list.
+    pub detached: bool,
     /// It stands in the list of objects that have work to be done for.
     pub listed: bool,
     /// The next and the previous object in that list.
@@ -64,6 +68,7 @@ impl Header {
             factory,
             charge,
             dying: false,
+            detached: false,
             listed: false,
             of_work: (None, None),
             revoking: None,

@@ -157,6 +157,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Notification => at(&self.notifications, listed),
             Kind::IoPort => at(&self.ports, listed),
             Kind::Entry => at(&self.entries, listed),
+            Kind::Relay => at(&self.relays, listed),
             Kind::Irq | Kind::Scheduler | Kind::Log => {
                 Some(Target::value(listed.kind, listed.index))
             }
@@ -177,9 +178,22 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    /// Takes an object, if it is still there, out of the list of its factory,
+    /// though it stays charged there.
+    pub(crate) fn detach_from_factory(&mut self, target: Target) {
+        let Some(header) = self.header(target).copied() else { return };
+        self.unlink_from_factory(&header);
+        if let Some(header) = self.header_mut(target) {
+            header.detached = true;
+        }
+    }
+
     /// Takes an object that is about to go, or has just gone, out of the list
     /// of its factory.
     pub(crate) fn unlink_from_factory(&mut self, header: &Header) {
+        if header.detached {
+            return;
+        }
         let (next, previous) = header.of_factory;
         if let Some(next) = next.and_then(|next| self.header_mut(next)) {
             next.of_factory.1 = previous;

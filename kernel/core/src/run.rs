@@ -13,6 +13,17 @@ use crate::sched::{QueueLinks, Threads, TimeoutEntry};
 /// Deadlines that one timer interrupt deals with.
 const EXPIRED: usize = 64;
 
+bitflags::bitflags! {
+    /// What the way out has to look at before anybody runs.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct Attention: u8 {
+        /// Somebody at least as urgent as the current thread became ready.
+        const SCHEDULE = 1;
+        /// The CPU may not show the window of the current thread.
+        const WINDOW = 2;
+    }
+}
+
 /// What the scheduler knows of time.
 pub(crate) struct Clock<M: Machine> {
     /// The deadline that the timer is armed for.
@@ -80,7 +91,7 @@ impl<M: Machine> Kernel<M> {
                 || current.effective == priority && self.clock.slice_end.is_none())
         {
             // A rival of the same priority makes the slice begin.
-            self.reschedule = true;
+            self.attention |= Attention::SCHEDULE;
         }
     }
 
@@ -232,7 +243,7 @@ impl<M: Machine> Kernel<M> {
         if let Queue::Thread(receiver) = queue {
             self.keep_turn(thread, receiver, seen);
         }
-        self.reschedule = true;
+        self.attention |= Attention::SCHEDULE;
     }
 
     /// Ends the slice of the current thread: everybody of its priority that is
@@ -361,8 +372,29 @@ impl<M: Machine> Kernel<M> {
         if self.work_list.is_some() {
             self.step_on_exit();
         }
-        if self.reschedule {
-            self.reschedule = false;
+        if !self.attention.is_empty() {
+            self.attend();
+        } else if self.current.is_none() {
+            self.schedule();
+        }
+        let Some(current) = self.current.and_then(|current| self.threads.get(current)) else {
+            if self.work_list.is_some() {
+                return Next::Work;
+            }
+            self.clock.halts += 1;
+            return Next::Idle;
+        };
+        if current.work.is_some() {
+            return Next::Work;
+        }
+        Next::User
+    }
+
+    /// Deals with what has happened since the CPU was last given away.
+    #[inline(never)]
+    fn attend(&mut self) {
+        if self.attention.contains(Attention::SCHEDULE) {
+            self.attention -= Attention::SCHEDULE;
             let highest = self.ready.highest();
             // A current thread with a rival of its priority keeps the CPU for
             // the rest of its slice.
@@ -388,17 +420,9 @@ impl<M: Machine> Kernel<M> {
         } else if self.current.is_none() {
             self.schedule();
         }
-        let Some(current) = self.current.and_then(|current| self.threads.get(current)) else {
-            if self.work_list.is_some() {
-                return Next::Work;
-            }
-            self.clock.halts += 1;
-            return Next::Idle;
-        };
-        if current.work.is_some() {
-            return Next::Work;
+        if self.attention.contains(Attention::WINDOW) {
+            self.activate_current();
         }
-        Next::User
     }
 
     /// What nobody waits for gets on by a step at every way out, unless one was
@@ -437,13 +461,7 @@ impl<M: Machine> Kernel<M> {
                     }
                 }
             }
-            if let Some(space) = self
-                .current
-                .and_then(|thread| self.threads.get(thread)?.task)
-                .and_then(|task| self.tasks.get(task)?.space.as_ref())
-            {
-                self.machine.activate(space);
-            }
+            self.activate_current();
             self.clock.switches += 1;
         }
         let payer = self.payer();
@@ -471,6 +489,21 @@ impl<M: Machine> Kernel<M> {
             self.clock.payer = payer;
         }
         self.arm();
+    }
+
+    /// Loads the address space and the relay window of the current thread.
+    /// `false`: there is none.
+    #[inline(always)]
+    pub(crate) fn activate_current(&mut self) -> bool {
+        self.attention -= Attention::WINDOW;
+        if let Some(thread) = self.current.and_then(|thread| self.threads.get(thread))
+            && let Some(task) = thread.task.and_then(|task| self.tasks.get(task))
+            && let Some(space) = &task.space
+        {
+            self.machine.activate(space, thread.window);
+            return true;
+        }
+        false
     }
 
     /// Who pays for the time of the current thread.

@@ -4,7 +4,7 @@
 //! mappings), so that a test can see at any moment that nothing is lost or
 //! used twice. Time stands still unless a test moves it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::string::String;
 use std::vec;
 use std::vec::Vec;
@@ -25,6 +25,8 @@ const TABLE: u64 = 512;
 /// A simulated address space.
 #[derive(Debug, Default)]
 pub struct Space {
+    /// Tells it from all others that ever were.
+    pub id: u64,
     /// Page number of the address to page frame and access.
     pub pages: BTreeMap<u64, (u64, Access)>,
     /// Page tables by the addresses they cover.
@@ -42,6 +44,19 @@ impl Space {
         self.tables.keys().filter(is_empty).count()
     }
 }
+
+/// The simulated tables of a view.
+#[derive(Debug)]
+pub struct View {
+    id: u64,
+    /// Page in the window to page frame.
+    pub pages: BTreeMap<u64, u64>,
+    tables: BTreeSet<u64>,
+    frames: Vec<Frames>,
+}
+
+/// What a simulated window shows: a view, and whether it may be written.
+pub type Window = Option<(u64, bool)>;
 
 /// A simulated UTCB.
 #[derive(Debug)]
@@ -65,6 +80,12 @@ pub struct Sim {
     pub triggers: [Trigger; crate::LINES],
     /// Page frames that the core has handed over and not got back.
     pub held: u64,
+    /// The space and window in use.
+    pub shown: Option<(u64, Window)>,
+    spaces: u64,
+    made: u64,
+    /// Views that are not being taken apart.
+    views: BTreeSet<u64>,
     areas: HashMap<Area, HostSpace>,
     kernel_pages: HashMap<usize, Frames>,
 }
@@ -77,11 +98,29 @@ impl Sim {
             .find(|area| (area.address()..area.address() + area.bytes()).contains(&at))
             .expect("an address in an area")
     }
+
+    fn new_view(&mut self, frames: Vec<Frames>) -> View {
+        self.made += 1;
+        self.views.insert(self.made);
+        View { id: self.made, pages: BTreeMap::new(), tables: BTreeSet::new(), frames }
+    }
+
+    /// Makes sure that there is a table for a page.
+    fn room(&mut self, view: &mut View, page: u64, supply: &mut impl Supply) -> Option<()> {
+        if !view.tables.contains(&(page / TABLE)) {
+            view.frames.push(supply.frame()?);
+            self.held += 1;
+            view.tables.insert(page / TABLE);
+        }
+        Some(())
+    }
 }
 
 impl Machine for Sim {
     type Space = Space;
     type Utcb = Utcb;
+    type Tables = View;
+    type Window = Window;
 
     fn now(&mut self) -> u64 {
         self.now
@@ -140,7 +179,8 @@ impl Machine for Sim {
     fn space(&mut self, supply: &mut impl Supply) -> Option<Space> {
         let fixed = vec![supply.frame()?, supply.frame()?];
         self.held += 2;
-        Some(Space { fixed, ..Space::default() })
+        self.spaces += 1;
+        Some(Space { id: self.spaces, fixed, ..Space::default() })
     }
 
     fn dismantle(&mut self, space: &mut Space) -> Option<Frames> {
@@ -200,11 +240,94 @@ impl Machine for Sim {
         now
     }
 
-    fn activate(&mut self, space: &Space) {
+    fn activate(&mut self, space: &Space, window: Window) {
         assert_eq!(space.fixed.len(), 2, "a space that is being dismantled is used");
+        if let Some((view, _)) = window {
+            assert!(self.views.contains(&view), "a view that was taken apart is shown");
+        }
+        self.shown = Some((space.id, window));
     }
 
-    fn deactivate(&mut self) {}
+    fn deactivate(&mut self) {
+        self.shown = None;
+    }
+
+    fn view(&mut self, supply: &mut impl Supply) -> Option<View> {
+        let top = supply.frame()?;
+        self.held += 1;
+        Some(self.new_view(vec![top]))
+    }
+
+    fn extend(
+        &mut self,
+        view: &mut View,
+        frames: &Frames,
+        first: u64,
+        supply: &mut impl Supply,
+    ) -> Result<u64, OutOfFrames> {
+        let now = (frames.pages() - first).min(Self::STEP);
+        for page in first..first + now {
+            self.room(view, page, supply).ok_or(OutOfFrames)?;
+            let before = view.pages.insert(page, frames.first_page() + page);
+            assert!(before.is_none(), "page {page} is shown twice");
+        }
+        Ok(now)
+    }
+
+    fn adopt(
+        &mut self,
+        view: &mut View,
+        page: u64,
+        frame: Frames,
+        supply: &mut impl Supply,
+    ) -> Result<(), Frames> {
+        if self.room(view, page, supply).is_none() {
+            return Err(frame);
+        }
+        view.pages.insert(page, frame.first_page());
+        view.frames.push(frame);
+        self.held += 1;
+        Ok(())
+    }
+
+    fn narrow(
+        &mut self,
+        whole: &View,
+        first: u64,
+        pages: u64,
+        supply: &mut impl Supply,
+    ) -> (View, bool) {
+        // A table for each level, and one more for the other end.
+        let wanted = if first / TABLE == (first + pages) / TABLE { 3 } else { 5 };
+        let mut part = self.new_view(Vec::new());
+        for _ in 0..wanted {
+            let Some(frame) = supply.frame() else { return (part, false) };
+            self.held += 1;
+            part.frames.push(frame);
+        }
+        let range = whole.pages.range(first..first + pages);
+        part.pages = range.map(|(page, frame)| (*page, *frame)).collect();
+        (part, true)
+    }
+
+    fn window(&self, view: &View, writable: bool) -> Window {
+        Some((view.id, writable))
+    }
+
+    fn evict(&mut self, view: &View) {
+        if self.shown.is_some_and(|(_, window)| window.is_some_and(|it| it.0 == view.id)) {
+            self.shown = None;
+        }
+    }
+
+    fn take_apart(&mut self, view: &mut View) -> Option<Frames> {
+        let shown = self.shown.and_then(|(_, window)| window);
+        assert!(shown.is_none_or(|it| it.0 != view.id), "a view that is shown is taken apart");
+        self.views.remove(&view.id);
+        let frame = view.frames.pop()?;
+        self.held -= 1;
+        Some(frame)
+    }
 
     fn utcb(&mut self, frame: Frames) -> Utcb {
         self.held += 1;

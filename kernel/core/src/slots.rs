@@ -79,6 +79,7 @@ impl<M: Machine> Kernel<M> {
             Kind::Memory => self.memories.get(target.reference()).map(|o| &o.header),
             Kind::Notification => self.notifications.get(target.reference()).map(|o| &o.header),
             Kind::IoPort => self.ports.get(target.reference()).map(|o| &o.header),
+            Kind::Relay => self.relays.get(target.reference()).map(|o| &o.header),
             Kind::Irq => self.irqs.get(target.index as usize).map(|irq| &irq.header),
             Kind::Scheduler => Some(&self.scheduler),
             Kind::Log => Some(&self.log),
@@ -99,6 +100,7 @@ impl<M: Machine> Kernel<M> {
                 self.notifications.get_mut(target.reference()).map(|o| &mut o.header)
             }
             Kind::IoPort => self.ports.get_mut(target.reference()).map(|o| &mut o.header),
+            Kind::Relay => self.relays.get_mut(target.reference()).map(|o| &mut o.header),
             Kind::Irq => self.irqs.get_mut(target.index as usize).map(|irq| &mut irq.header),
             Kind::Scheduler => Some(&mut self.scheduler),
             Kind::Log => Some(&mut self.log),

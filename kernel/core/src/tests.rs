@@ -2,9 +2,11 @@
 //! operations of several tasks, with every invariant checked after each.
 
 mod crossing;
+mod lending;
 mod lines;
 mod memory;
 mod messages;
+mod model;
 mod random;
 mod scripted;
 mod shadow;

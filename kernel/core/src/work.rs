@@ -18,7 +18,7 @@ use crate::cap::{SlotId, Target};
 use crate::invoke::Answer;
 use crate::invoke::factory::ALL;
 use crate::machine::{Access, Machine, Placement};
-use crate::object::{Factory, Mapping, Memory, Task, Thread};
+use crate::object::{Factory, Mapping, Memory, Relay, Task, Thread};
 
 /// Pages zeroed in one step (64 KiB).
 const ZERO_PAGES: u64 = 16;
@@ -61,6 +61,14 @@ pub enum Work<M: Machine> {
         memory: Ref<Memory>,
         /// Pages done.
         done: u64,
+        /// The slot that the caller named.
+        slot: u64,
+    },
+    /// Zero a new relay segment and make its view, then put its capability
+    /// into a slot.
+    Relay {
+        /// The segment, of which there is no capability yet.
+        relay: Ref<Relay<M>>,
         /// The slot that the caller named.
         slot: u64,
     },
@@ -143,7 +151,8 @@ impl<M: Machine> Work<M> {
             Self::Empty(_) => 8,
             Self::List { .. } => 9,
             Self::Report { .. } => 10,
-            Self::ModifySenders { .. } => 11,
+            Self::Relay { .. } => 11,
+            Self::ModifySenders { .. } => 12,
         }
     }
 }
@@ -180,6 +189,17 @@ impl<M: Machine> Kernel<M> {
         self.stretch_is(|_step| Cause::new(Entry::Work, work.number()));
         let result = match work {
             Work::Zero { memory, done, slot } => self.zero_step(thread, memory, done, slot),
+            Work::Relay { relay, slot } => {
+                let target = Target::new(Kind::Relay, relay);
+                match self.relay_step(relay) {
+                    Ok(false) => Ok(Some(work)),
+                    Ok(true) => self.hand_out(thread, target, slot),
+                    Err(error) => {
+                        self.destroy(target);
+                        Err(error)
+                    }
+                }
+            }
             Work::Table { task, pages, slot } => {
                 let target = Target::new(Kind::Task, task);
                 match self.grow_task(task, pages) {
@@ -238,6 +258,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn abandon(&mut self, work: Work<M>) {
         match work {
             Work::Zero { memory, .. } => self.destroy(Target::new(Kind::Memory, memory)),
+            Work::Relay { relay, .. } => self.destroy(Target::new(Kind::Relay, relay)),
             Work::Table { task, .. } => self.destroy(Target::new(Kind::Task, task)),
             // The mapping exists and is undone with its task; a half-filled
             // one is as good as a whole one for that.
@@ -245,7 +266,12 @@ impl<M: Machine> Kernel<M> {
             // These go on without whoever asked for them.
             Work::Destroy(_) | Work::Empty(_) => {}
             Work::List { .. } | Work::Report { .. } => {}
-            Work::Revoke { target, .. } => self.list_work(target),
+            // A dying object has its turn without this.
+            Work::Revoke { target, .. } => {
+                if self.exists(target) {
+                    self.list_work(target);
+                }
+            }
             // The other senders keep their labels.
             Work::ModifySenders { receiver, .. } => self.end_modifying(receiver),
         }

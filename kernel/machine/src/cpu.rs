@@ -169,14 +169,15 @@ pub fn root() -> u64 {
     Cr3::read_raw().0.start_address().as_u64()
 }
 
-/// Uses another root table, unless it is in use already.
+/// Uses a root table, unless it is in use already and has not `changed` where
+/// translations may be cached.
 ///
 /// # Safety
 /// `root` is a root table whose upper half is the kernel's, and stays one for
 /// as long as it is in use.
 #[inline(always)]
-pub unsafe fn set_root(root: u64) {
-    if self::root() != root {
+pub unsafe fn set_root(root: u64, changed: bool) {
+    if changed || self::root() != root {
         // SAFETY: as the caller promises: the kernel sees no difference. (Raw
         // assembly, as `Cr3::write` would first build typed frames.)
         unsafe { core::arch::asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };

@@ -43,6 +43,7 @@ mod space;
 mod tables;
 mod timer;
 mod trap;
+mod window;
 mod x86;
 
 pub use boot::{Boot, CONFIG, Facts, start};
@@ -50,7 +51,9 @@ pub use boot::{Boot, CONFIG, Facts, start};
 pub use bootloader_api;
 pub use clock::Rates;
 pub use cpu::{Features, Flaws};
+pub use paging::Entry;
 pub use space::Space;
+pub use window::ViewTables;
 pub use x86::{Utcb, X86};
 
 /// Makes `$boot`, a `fn(Boot) -> !`, what the kernel does first. To be used

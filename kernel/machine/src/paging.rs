@@ -37,7 +37,7 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const USED: u32 = 52;
 
 /// One page-table entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Entry(u64);
 
 impl Entry {

@@ -1,8 +1,8 @@
 //! Address spaces of tasks.
 //!
 //! A root table whose upper half is the kernel's and whose lower half holds one
-//! slot for ordinary mappings and UTCBs, and one, left empty, for the relay
-//! window. Every frame of a table came from the core and goes back to it. It
+//! slot for ordinary mappings and UTCBs, and one for the relay window, which
+//! [`crate::window`] knows about and nothing else here touches. Every frame of a table came from the core and goes back to it. It
 //! must never map a page that is writable and executable, or one without the
 //! user bit below the lower half's root.
 
@@ -18,6 +18,8 @@ use crate::layout::{LARGE, PAGE};
 use crate::paging::{Entry, Flags, Table, covers, index, translate};
 use crate::x86::X86;
 
+/// Slot of the root table that is the relay window.
+const WINDOW_SLOT: usize = index(WINDOW_START, 3);
 /// Slots of the root table that are the kernel's half.
 const KERNEL_SLOTS: Range<usize> = 256..512;
 /// From this many pages on, a whole TLB flush is cheaper than single ones.
@@ -116,6 +118,19 @@ impl Space {
             entries += count;
         }
         Ok(done)
+    }
+
+    /// Sets what the relay window shows while this space is the current one;
+    /// the physical address of its root table.
+    ///
+    /// # Panics
+    /// When it was dismantled.
+    #[inline(always)]
+    #[must_use]
+    pub fn show(&self, window: Entry) -> u64 {
+        let root = self.root.expect("a dismantled space is not used");
+        root.set(WINDOW_SLOT, window);
+        root.0.physical()
     }
 
     /// Unmaps as [`Machine::unmap`] says. A large page goes as a whole.

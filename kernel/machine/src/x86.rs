@@ -19,9 +19,11 @@ use crate::layout::{
     CAPABILITIES, CAPABILITIES_EACH, CAPABILITIES_TABLES, LARGE, OBJECTS, OBJECTS_EACH,
     OBJECTS_KINDS, PAGE, SLOT,
 };
+use crate::paging::Entry;
 use crate::serial::Log;
 use crate::space::Space;
 use crate::timer::{OneShot, Timer};
+use crate::window::ViewTables;
 use crate::{cpu, port};
 
 /// Which of a number of things are taken.
@@ -63,6 +65,8 @@ pub struct X86 {
     log: Log,
     /// The request under way, so that the same one is not made twice.
     armed: Option<u64>,
+    /// What the relay window of the root in use shows.
+    shown: Entry,
     objects: Taken<{ OBJECTS_KINDS / 64 }>,
     capabilities: Taken<{ CAPABILITIES_TABLES / 64 }>,
 }
@@ -88,6 +92,7 @@ impl X86 {
             io_apic,
             log: Log::new(),
             armed: None,
+            shown: Entry::EMPTY,
             objects: Taken([0; _]),
             capabilities: Taken([0; _]),
         }
@@ -132,6 +137,8 @@ fn place(area: Area) -> (u64, u64, usize) {
 impl Machine for X86 {
     type Space = Space;
     type Utcb = Utcb;
+    type Tables = ViewTables;
+    type Window = Entry;
 
     #[inline]
     fn now(&mut self) -> u64 {
@@ -255,16 +262,70 @@ impl Machine for X86 {
     }
 
     #[inline]
-    fn activate(&mut self, space: &Space) {
-        let root = space.root().expect("a dismantled space is not used");
-        // SAFETY: the root's upper half is the kernel's (`Space::new`), and
-        // `dismantle` leaves a space that is in use first.
-        unsafe { cpu::set_root(root) };
+    fn activate(&mut self, space: &Space, window: Entry) {
+        // In every case, and before the root is loaded: nobody else's view must
+        // be left there.
+        let root = space.show(window);
+        let shown = core::mem::replace(&mut self.shown, window);
+        // SAFETY: the root's upper half is the kernel's (`Space::new`), the
+        // window's slot leads to tables of a view, and `dismantle` and `evict`
+        // leave what is in use first.
+        unsafe { cpu::set_root(root, shown != window) };
     }
 
     fn deactivate(&mut self) {
+        self.shown = Entry::EMPTY;
         // SAFETY: the kernel's own root is never freed.
-        unsafe { cpu::set_root(self.tables.root().0.physical()) };
+        unsafe { cpu::set_root(self.tables.root().0.physical(), false) };
+    }
+
+    fn view(&mut self, supply: &mut impl Supply) -> Option<ViewTables> {
+        ViewTables::new(supply)
+    }
+
+    fn extend(
+        &mut self,
+        view: &mut ViewTables,
+        frames: &Frames,
+        first: u64,
+        supply: &mut impl Supply,
+    ) -> Result<u64, OutOfFrames> {
+        view.extend(frames, first, supply)
+    }
+
+    fn adopt(
+        &mut self,
+        view: &mut ViewTables,
+        page: u64,
+        frame: Frames,
+        supply: &mut impl Supply,
+    ) -> Result<(), Frames> {
+        view.adopt(page, frame, supply)
+    }
+
+    fn narrow(
+        &mut self,
+        whole: &ViewTables,
+        first: u64,
+        pages: u64,
+        supply: &mut impl Supply,
+    ) -> (ViewTables, bool) {
+        whole.narrow(first, pages, supply)
+    }
+
+    fn window(&self, view: &ViewTables, writable: bool) -> Entry {
+        view.window(writable)
+    }
+
+    fn evict(&mut self, view: &ViewTables) {
+        if self.shown.is_present() && view.is_shown_by(self.shown) {
+            // The root that is loaded has it in its slot.
+            self.deactivate();
+        }
+    }
+
+    fn take_apart(&mut self, view: &mut ViewTables) -> Option<Frames> {
+        view.take_apart()
     }
 
     fn utcb(&mut self, frames: Frames) -> Utcb {

@@ -114,7 +114,7 @@ fn gate_words_of_a_delivery_without_message(ctx: &Ctx) -> Verdict {
 fn gate_words_invalid_tags(ctx: &Ctx) -> Verdict {
     let gate = ctx.gate(0x40)?;
     // Nine items, and each of the flags that are not defined.
-    for bits in [9 << 6, 63 << 6, 1 << 12, 1 << 13, 1 << 14, 1 << 15] {
+    for bits in [9 << 6, 63 << 6, 1 << 13, 1 << 14, 1 << 15] {
         let tag = Tag::from_bits(Tag::new(PROTOCOL, 1).bits() | bits);
         let called = ipc::call(gate.slot(), tag, [0; 4], Timeouts::NEVER).map(drop);
         check_eq!(called, Err(sent(ErrorNumber::Inval)), "tag {bits:#x}");
@@ -127,7 +127,7 @@ fn gate_words_invalid_tags(ctx: &Ctx) -> Verdict {
     // An answer with such a tag does not use up the right to answer.
     let partner = ctx.spawn(crate::call_for_label, crate::arguments(gate, 0))?;
     receive()?;
-    let tag = Tag::from_bits(Tag::new(PROTOCOL, 1).bits() | 1 << 12);
+    let tag = Tag::from_bits(Tag::new(PROTOCOL, 1).bits() | 1 << 13);
     check_eq!(ipc::reply(0, tag, [0; 4]), Err(sent(ErrorNumber::Inval)));
     answer(8, 0)?;
     check_eq!(partner.join()?, 8);

@@ -14,6 +14,7 @@
 extern crate alloc;
 
 mod measure;
+mod relay;
 mod rows;
 
 use postern_runtime::syscall::abi::harness::{

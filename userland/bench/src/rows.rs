@@ -11,6 +11,7 @@ use postern_runtime::syscall::{
 use postern_runtime::{Boot, Error, slots};
 
 use crate::measure::{Figures, Overhead, samples};
+use crate::relay;
 
 /// The protocol of the measured calls; the peer echoes everything.
 const PROTOCOL: i64 = 0x7e;
@@ -32,6 +33,15 @@ pub const ROWS: &[Row] = &[
     Row { name: "call-4w", run: call::<4> },
     Row { name: "cross-0w", run: cross::<0> },
     Row { name: "cross-4w", run: cross::<4> },
+    Row { name: "relay-4k", run: relay::cross::<0x1000> },
+    Row { name: "relay-1m", run: relay::cross::<0x10_0000> },
+    Row { name: "relay-64m", run: relay::cross::<0x400_0000> },
+    Row { name: "relay-1g", run: relay::cross::<0x4000_0000> },
+    Row { name: "relay-thread-4k", run: relay::call::<0x1000> },
+    Row { name: "relay-thread-1g", run: relay::call::<0x4000_0000> },
+    Row { name: "relay-swap", run: relay::swap },
+    Row { name: "relay-mask", run: relay::mask },
+    Row { name: "relay-mask-rights", run: relay::mask_rights },
 ];
 
 /// Why a row could not be measured.
@@ -97,13 +107,15 @@ fn round_trip<const WORDS: usize>(gate: Gate, overhead: Overhead) -> Result<Figu
 }
 
 /// A server in a task of its own that echoes every message.
-struct Peer {
+pub struct Peer {
     child: Option<Child>,
-    gate: Gate,
+    /// Its gate.
+    pub gate: Gate,
 }
 
 impl Peer {
-    fn start(boot: &Boot) -> Result<Self, Failure> {
+    /// Starts it.
+    pub fn start(boot: &Boot) -> Result<Self, Failure> {
         const NAME: &str = "bench-peer";
         let file = boot.archive.find(NAME).ok_or(Failure::NoProgram(NAME))?;
         // The priority of the caller: what is measured is the hand-over, not
@@ -136,10 +148,11 @@ impl Drop for Peer {
 
 /// A task without a thread whose entry returns what it gets: two instructions
 /// of machine code and a context.
-struct Far {
+pub struct Far {
     task: Task,
     code: Memory,
-    gate: Gate,
+    /// Its gate.
+    pub gate: Gate,
 }
 
 impl Far {
@@ -151,7 +164,8 @@ impl Far {
     /// Where the code is mapped.
     const HANDLER: u64 = 0x40_0000;
 
-    fn make(boot: &Boot) -> Result<Self, Failure> {
+    /// Makes it.
+    pub fn make(boot: &Boot) -> Result<Self, Failure> {
         let factory = boot.factory;
         let task = slots::fill("creating a task", "factory", |slot| factory.create_task(slot, 128))
             .map_err(Failure::Runtime)?;

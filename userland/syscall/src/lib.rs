@@ -34,6 +34,7 @@ mod reader;
 mod slot;
 pub mod slots;
 pub mod utcb;
+pub mod window;
 
 pub use abi::{Code, ErrorCode, ErrorNumber, Phase, Rights, Tag, Timeout};
 pub use ipc::{Delivery, DeliveryKind, Timeouts};
@@ -41,8 +42,8 @@ pub use message::{Message, ReceivedItem};
 pub use object::{
     AddedContext, ContextInfo, Entry, EntryInfo, Factory, FactoryInfo, Gate, GateInfo, IoPort,
     IoPortInfo, Irq, IrqInfo, ListedCapability, Log, Memory, MemoryInfo, ModifySenders,
-    Notification, PortWidth, Registers, Scheduler, SchedulerInfo, Task, TaskInfo, Thread,
-    ThreadInfo, Trigger, operate,
+    Notification, PortWidth, Registers, Relay, RelayInfo, Scheduler, SchedulerInfo, Task, TaskInfo,
+    Thread, ThreadInfo, Trigger, operate,
 };
 pub use postern_abi as abi;
 pub use reader::{Malformed, Packed, Reader};

@@ -12,6 +12,7 @@ use crate::ipc::{Done, Outcome};
 use crate::machine::Machine;
 use crate::object::Thread;
 use crate::object::thread::State;
+use crate::relay::ledger;
 use crate::sched::TimeoutEntry;
 
 use postern_abi::rights::Kind;
@@ -29,6 +30,7 @@ impl<M: Machine> Kernel<M> {
         let bad = ErrorCode::send(ErrorNumber::InvalidLinkage);
         let returning = self.threads.get(thread).ok_or(bad)?;
         let silent = returning.context().ok_or(bad)?.silent;
+        let carries = returning.segments.loan.is_some();
         if !tag.is_valid() {
             return Err(ErrorCode::send(ErrorNumber::Inval));
         }
@@ -39,6 +41,11 @@ impl<M: Machine> Kernel<M> {
         if !self.threads.get(caller.thread).is_some_and(|it| it.awaits(caller.number)) {
             return Err(bad);
         }
+        let tag = if carries || tag.has_relay() {
+            self.returned(thread, caller.thread, None, tag)?
+        } else {
+            tag
+        };
         if !silent {
             if tag.items() > 0
                 && let Err(error) = self.transfer_items(thread, caller.thread, tag.items())
@@ -52,6 +59,9 @@ impl<M: Machine> Kernel<M> {
                 return Err(error);
             }
             self.copy_words(thread, caller.thread, tag.words());
+        }
+        if carries {
+            ledger::end_loan(self, thread, Some(caller.thread));
         }
         self.clear_timeout(caller.thread);
         if let Some(waiting) = self.threads.get_mut(caller.thread) {
@@ -116,12 +126,16 @@ impl<M: Machine> Kernel<M> {
         self.clear_grace(reference);
         self.detach(reference);
         let Some(thread) = self.threads.get_mut(reference) else { return };
+        let holds = !thread.segments.is_empty();
         thread.state = State::Idle;
         thread.effective = thread.priority;
         thread.payer = None;
         thread.depth = 0;
         thread.message = None;
         thread.slice_left = None;
+        if holds {
+            self.retire_segments(reference);
+        }
     }
 
     fn clear_grace(&mut self, reference: Ref<Thread<M>>) {

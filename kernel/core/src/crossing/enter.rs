@@ -11,6 +11,7 @@ use crate::ipc::{Done, Outcome};
 use crate::machine::{Form, Machine};
 use crate::object::thread::{Caller, Expects, Message, Queue, State};
 use crate::object::{Entry, Thread};
+use crate::relay::ledger;
 
 /// Waiting callers that one step lets into a context.
 const STEP: usize = 4;
@@ -80,6 +81,9 @@ impl<M: Machine> Kernel<M> {
     ) -> Result<Ref<Thread<M>>, ErrorCode> {
         let entry = self.entries.get(reference).ok_or(GONE)?;
         let context = entry.free.and_then(|index| self.threads.at(index)).ok_or(GONE)?;
+        if message.tag.has_relay() {
+            self.check_lend(sender)?;
+        }
         if message.tag.items() > 0 {
             self.transfer_items(sender, context, message.tag.items())?;
         }
@@ -108,6 +112,9 @@ impl<M: Machine> Kernel<M> {
         to.effective = entry.floor.max(from.effective);
         to.slice = from.slice;
         to.diagnose = false;
+        if message.tag.has_relay() {
+            ledger::lend(self, sender, context);
+        }
         Ok(context)
     }
 

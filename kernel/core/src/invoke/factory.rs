@@ -105,6 +105,13 @@ impl<M: Machine> Kernel<M> {
                 self.start_work(request.thread, Work::Zero { memory, done: 0, slot });
                 return Ok(Reaction::Settled);
             }
+            Kind::Relay => {
+                let bytes = self.word(request, 3)?;
+                let flags = if request.tag.words() > 4 { self.word(request, 4)? } else { 0 };
+                let relay = self.create_relay(factory, bytes, flags)?;
+                self.start_work(request.thread, Work::Relay { relay, slot });
+                return Ok(Reaction::Settled);
+            }
             Kind::Notification => {
                 let made = create!(
                     self,
@@ -202,6 +209,7 @@ impl<M: Machine> Kernel<M> {
             header: Header::new(factory, fixed),
             page_tables,
             slots_used: 0,
+            segments: [None; _],
             threads: None,
             entries: None,
             thread_count: 0,

@@ -215,8 +215,8 @@ impl<M: Machine> Kernel<M> {
         // Without D only this capability goes; the object with its last one.
         self.clear(at);
         if destroys
-            && matches!(target.kind, Kind::Task | Kind::Memory)
-            && self.header(target).is_some()
+            && matches!(target.kind, Kind::Task | Kind::Memory | Kind::Relay)
+            && self.header(target).is_some_and(|header| header.listed)
             && self.threads.get(request.thread).is_some()
         {
             self.start_work(request.thread, Work::Destroy(target));
@@ -294,6 +294,10 @@ impl<M: Machine> Kernel<M> {
                 .threads
                 .get(target.reference())
                 .map_or((0, 0), |thread| (u64::from(thread.priority), thread.info_state() as u64)),
+            Kind::Relay => self
+                .relays
+                .get(target.reference())
+                .map_or((0, 0), |relay| (relay.pages * PAGE, relay.owner.told() as u64)),
             Kind::Irq | Kind::Scheduler => (u64::from(target.index), 0),
             _ => (0, 0),
         }

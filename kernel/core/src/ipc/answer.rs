@@ -12,6 +12,7 @@ use crate::cap::{SlotId, Target};
 use crate::machine::Machine;
 use crate::object::Thread;
 use crate::object::thread::Caller;
+use crate::relay::ledger;
 
 /// Why a caller gets `Aborted`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ impl<M: Machine> Kernel<M> {
         reason: AbortReason,
     ) {
         if self.threads.get(caller).is_some_and(|thread| thread.awaits(number)) {
+            // What a saved right carried.
+            ledger::give_back(self, caller);
             // Argument 1 tells "dropped" from "died" (0).
             let argument = u8::from(reason == AbortReason::Dropped);
             let error = ErrorCode { number: ErrorNumber::Aborted, phase: Phase::Receive, argument };
@@ -50,12 +53,17 @@ impl<M: Machine> Kernel<M> {
     fn take_caller(&mut self, holder: Ref<Thread<M>>) -> Option<Caller<M>> {
         let thread = self.threads.get_mut(holder)?;
         let caller = thread.caller.take()?;
-        let own = thread.priority;
+        let (own, borrowed) = (thread.priority, thread.segments.loan.is_some());
         self.set_effective(holder, own);
+        let mut waits = false;
         if let Some(waiting) = self.threads.get_mut(caller.thread)
             && waiting.awaits(caller.number)
         {
             waiting.answerer = None;
+            waits = true;
+        }
+        if borrowed {
+            ledger::end_loan(self, holder, waits.then_some(caller.thread));
         }
         Some(caller)
     }
@@ -64,10 +72,12 @@ impl<M: Machine> Kernel<M> {
     /// again, and its right to answer is void. A context that it runs in goes on
     /// as an orphan.
     pub(crate) fn forget_answerer(&mut self, caller: Ref<Thread<M>>) {
-        let Some(answerer) = self.threads.get_mut(caller).and_then(|thread| thread.answerer.take())
-        else {
-            return;
-        };
+        let Some(waiting) = self.threads.get_mut(caller) else { return };
+        let answerer = waiting.answerer.take();
+        if waiting.segments.lent.is_some() {
+            ledger::lender_left(self, caller);
+        }
+        let Some(answerer) = answerer else { return };
         let Some(thread) = self.threads.get_mut(answerer) else { return };
         if thread.is_context() {
             return self.orphan(answerer);
@@ -94,7 +104,7 @@ impl<M: Machine> Kernel<M> {
         if !tag.is_valid() {
             return Err(ErrorCode::send(ErrorNumber::Inval));
         }
-        let (caller, slot) = match saved {
+        let (caller, slot, mut carries) = match saved {
             None => {
                 // Whether it was used up or never there: as an empty slot.
                 let none = ErrorCode::send(ErrorNumber::NotExistent);
@@ -103,7 +113,7 @@ impl<M: Machine> Kernel<M> {
                     // A crossing ends by Return.
                     return Err(ErrorCode::send(ErrorNumber::Abroad));
                 }
-                (holder.caller.ok_or(none)?, None)
+                (holder.caller.ok_or(none)?, None, holder.segments.loan.is_some())
             }
             Some(slot) => {
                 let gone = ErrorCode::send(ErrorNumber::NotExistent);
@@ -113,9 +123,10 @@ impl<M: Machine> Kernel<M> {
                     return Err(ErrorCode::send(ErrorNumber::WrongKind));
                 }
                 let caller = Caller { thread: target.reference(), number: target.extra };
-                (caller, Some(SlotId::new(task.index(), slot as u32)))
+                (caller, Some(SlotId::new(task.index(), slot as u32)), true)
             }
         };
+        carries |= tag.has_relay();
         let (waits, faulted) = match self.threads.get(caller.thread) {
             Some(waiting) => (waiting.awaits(caller.number), waiting.fault.is_some()),
             None => (false, false),
@@ -123,19 +134,21 @@ impl<M: Machine> Kernel<M> {
         if waits && faulted && tag.items() > 0 {
             return Err(ErrorCode::send(ErrorNumber::Inval));
         }
+        let tag =
+            if carries && waits { self.returned(thread, caller.thread, slot, tag)? } else { tag };
         if waits && tag.items() > 0 {
             // A mistake of the replier costs nothing; windows that do not fit
             // end the call for both.
             if let Err(error) = self.transfer_items(thread, caller.thread, tag.items()) {
                 if error.number == ErrorNumber::MsgCut {
-                    self.use_up(thread, slot);
+                    self.use_up(thread, caller, slot);
                     let cut = ErrorCode { phase: Phase::Receive, ..error };
                     self.interrupt_ipc(caller.thread, cut);
                 }
                 return Err(error);
             }
         }
-        self.use_up(thread, slot);
+        self.use_up(thread, caller, slot);
         if !waits {
             return Err(ErrorCode::send(ErrorNumber::NotExistent));
         }
@@ -155,18 +168,58 @@ impl<M: Machine> Kernel<M> {
         Ok(Some(caller.thread))
     }
 
-    /// The right to answer that was just used is gone.
-    fn use_up(&mut self, thread: Ref<Thread<M>>, slot: Option<SlotId>) {
+    /// The tag of an answer, which tells whether a relay segment comes back
+    /// with it.
+    ///
+    /// # Errors
+    /// What was lent is not what would come back; or the replier says that
+    /// something comes back, and nothing was lent.
+    #[inline(never)]
+    pub(crate) fn returned(
+        &self,
+        thread: Ref<Thread<M>>,
+        caller: Ref<Thread<M>>,
+        saved: Option<SlotId>,
+        tag: Tag,
+    ) -> Result<Tag, ErrorCode> {
+        let error = |number| {
+            let argument = ErrorCode::SEGMENT;
+            ErrorCode { number, phase: Phase::Send, argument }
+        };
+        let holdings = |of| self.threads.get(of).map(|thread| &thread.segments);
+        let carried = if saved.is_some() {
+            holdings(caller).is_some_and(|held| held.lent.is_some())
+        } else if let Some(held) = holdings(thread).filter(|held| held.loan.is_some()) {
+            ledger::check_return(held).map_err(error)?;
+            true
+        } else {
+            false
+        };
+        match (carried, tag.has_relay()) {
+            (true, _) => Ok(tag.with_relay()),
+            (false, false) => Ok(tag),
+            (false, true) => Err(error(ErrorNumber::Inval)),
+        }
+    }
+
+    /// The right to answer that was just used is gone, and what it carried goes
+    /// back.
+    fn use_up(&mut self, thread: Ref<Thread<M>>, caller: Caller<M>, slot: Option<SlotId>) {
         match slot {
             None => {
                 let _used = self.take_caller(thread);
             }
-            Some(slot) => self.forget_reply(slot),
+            Some(slot) => {
+                self.forget_reply(slot);
+                if self.threads.get(caller.thread).is_some_and(|it| it.awaits(caller.number)) {
+                    ledger::give_back(self, caller.thread);
+                }
+            }
         }
     }
 
     /// Empties a slot with a right to answer, without aborting the caller.
-    fn forget_reply(&mut self, at: SlotId) {
+    pub(crate) fn forget_reply(&mut self, at: SlotId) {
         if let Some(task) = self.tasks.nth_mut(at.task())
             && let Some(slot) = task.table.get_mut(at.slot() as usize)
         {
@@ -184,7 +237,12 @@ impl<M: Machine> Kernel<M> {
         }
         let task = holder.task.ok_or(gone)?;
         let at = self.check_empty(task, slot, 1)?;
-        let caller = self.take_caller(thread).ok_or(ErrorCode::new(ErrorNumber::NoCaller, 0))?;
+        let none = ErrorCode::new(ErrorNumber::NoCaller, 0);
+        let held = self.threads.get(thread).and_then(|thread| thread.caller).ok_or(none)?;
+        let waits = self.threads.get(held.thread).is_some_and(|it| it.awaits(held.number));
+        ledger::set_aside(self, thread, waits.then_some(held.thread))
+            .map_err(|number| ErrorCode::new(number, 0))?;
+        let caller = self.take_caller(thread).ok_or(none)?;
         let mut target = Target::new(Kind::Reply, caller.thread);
         target.extra = caller.number;
         self.install(at, target, Rights::GRANT, None);

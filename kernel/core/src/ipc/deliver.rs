@@ -12,6 +12,7 @@ use crate::cap::{NodeId, SlotId, Target};
 use crate::machine::Machine;
 use crate::object::Thread;
 use crate::object::thread::{Caller, Expects, Message};
+use crate::relay::ledger;
 
 /// A capability item that has passed all checks.
 #[derive(Clone, Copy)]
@@ -36,6 +37,9 @@ impl<M: Machine> Kernel<M> {
         receiver: Ref<Thread<M>>,
         message: &Message<M>,
     ) -> Result<(), ErrorCode> {
+        if message.tag.has_relay() {
+            self.check_lend(sender)?;
+        }
         if message.tag.items() > 0
             && let Err(error) = self.transfer_items(sender, receiver, message.tag.items())
         {
@@ -65,7 +69,18 @@ impl<M: Machine> Kernel<M> {
             // Copied at delivery, never walked: the receiver is in no queue.
             to.effective = to.effective.max(from.effective);
         }
+        if message.tag.has_relay() {
+            ledger::lend(self, sender, receiver);
+        }
         Ok(())
+    }
+
+    /// Whether a thread has a relay segment that can go along with a call.
+    #[inline(never)]
+    pub(crate) fn check_lend(&self, sender: Ref<Thread<M>>) -> Result<(), ErrorCode> {
+        let error = |number| ErrorCode { number, phase: Phase::Send, argument: ErrorCode::SEGMENT };
+        let held = self.threads.get(sender).map(|thread| &thread.segments);
+        ledger::check_lend(held.ok_or(error(ErrorNumber::Inval))?).map_err(error)
     }
 
     /// Copies message words past the fourth.

@@ -3,7 +3,7 @@
 use postern_abi::rights::Kind;
 use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
-use postern_abi::{ErrorCode, ErrorNumber, Rights, utcb};
+use postern_abi::{ErrorCode, ErrorNumber, Phase, Rights, utcb};
 use postern_arena::Ref;
 
 use crate::Kernel;
@@ -66,6 +66,15 @@ impl<M: Machine> Kernel<M> {
                 words: out.words,
                 expects,
             };
+            if out.tag.has_relay() {
+                // It goes back with the answer; without one it would be lost.
+                if expects != Expects::Answer {
+                    let argument = ErrorCode::SEGMENT;
+                    let number = ErrorNumber::Inval;
+                    return Err(ErrorCode { number, phase: Phase::Send, argument });
+                }
+                self.check_lend(thread)?;
+            }
             return self.send_through(thread, message, out.send, out.receive);
         }
         if target.kind == Kind::Reply {
@@ -74,6 +83,9 @@ impl<M: Machine> Kernel<M> {
         }
         if !kobject {
             return error(ErrorNumber::BadProtocol);
+        }
+        if out.tag.has_relay() {
+            return error(ErrorNumber::Inval);
         }
         self.invoke(Request {
             thread,

@@ -1,11 +1,13 @@
 //! Tasks: an address space and a capability table.
 
+use postern_abi::op::relay::PLACES;
 use postern_arena::Table;
 
 use super::Header;
 use crate::cap::Slot;
 use crate::machine::Machine;
 use crate::mem::tree::Tree;
+use crate::relay::Share;
 
 /// An address space with a capability table. Threads and mappings hang on it
 /// by index, so that its end finds them.
@@ -20,6 +22,8 @@ pub struct Task<M: Machine> {
     pub page_tables: u64,
     /// Used slots.
     pub slots_used: u32,
+    /// The parked relay segments.
+    pub segments: [Option<Share<M>>; PLACES],
     /// First thread at home here.
     pub threads: Option<u32>,
     /// First entry of its own, by arena index.

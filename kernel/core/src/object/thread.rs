@@ -9,6 +9,7 @@ use postern_arena::Ref;
 
 use super::{Context, Entry, Gate, Header, Notification, Role, Task};
 use crate::machine::{CARRY, Fault, Machine, UserState};
+use crate::relay::{Holdings, Share};
 use crate::sched::{QueueLinks, WaitQueue};
 
 /// What a thread is doing.
@@ -157,6 +158,8 @@ pub struct Thread<M: Machine> {
     pub links: QueueLinks,
     /// The queue it stands in.
     pub queue: Queue<M>,
+    /// What its relay window shows, cached: switching to it looks nothing up.
+    pub window: M::Window,
     /// Senders that wait for it to receive.
     pub senders: WaitQueue,
     /// Threads that wait for its messages only.
@@ -175,6 +178,8 @@ pub struct Thread<M: Machine> {
     pub receive_timeout: Timeout,
     /// Position in the heap of timeouts, if it has a deadline.
     pub timeout: Option<u32>,
+    /// The relay segments that it holds.
+    pub segments: Holdings<Ref<Self>, Share<M>>,
     /// The notification bound to it.
     pub notification: Option<Ref<Notification<M>>>,
     /// What is signalled when a gate goes that is bound to this thread.
@@ -285,6 +290,7 @@ impl<M: Machine> Thread<M> {
             source: Source::Open,
             links: QueueLinks::default(),
             queue: Queue::None,
+            window: M::Window::default(),
             senders: WaitQueue::default(),
             listeners: WaitQueue::default(),
             sender_run: SenderRun::default(),
@@ -293,6 +299,7 @@ impl<M: Machine> Thread<M> {
             answerer: None,
             receive_timeout: Timeout::NEVER,
             timeout: None,
+            segments: Holdings::default(),
             notification: None,
             deletion: None,
             exit_gate: None,

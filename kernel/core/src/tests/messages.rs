@@ -10,7 +10,8 @@ use proptest::test_runner::TestRunner;
 
 use postern_abi::image::init;
 
-use super::random::{BASE, Step, play};
+use super::random::step::Step;
+use super::random::{BASE, furnished, play};
 
 /// Operations that the property test carries out.
 const OPERATIONS: usize = 200_000;
@@ -81,7 +82,7 @@ fn messages_are_neither_lost_nor_doubled() {
     while done.get() < OPERATIONS {
         let strategy = prop::collection::vec(step(), LENGTH);
         let result = TestRunner::new(config.clone()).run(&strategy, |steps: Vec<Step>| {
-            let (count, shadow) = play(&steps);
+            let (count, shadow) = play(furnished(), &steps);
             done.set(done.get() + count);
             delivered.set(delivered.get() + shadow.delivered);
             refused.set(refused.get() + shadow.refused);

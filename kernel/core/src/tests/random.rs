@@ -2,7 +2,7 @@
 //!
 //! A failure shrinks to a short list of operations that can be read aloud.
 
-mod step;
+pub(super) mod step;
 
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -21,11 +21,10 @@ use proptest::test_runner::TestRunner;
 use super::shadow::Shadow;
 use super::world::World;
 use crate::machine::Next;
-pub use step::Step;
-use step::step;
+use step::{Step, step};
 
 /// First of the slots that random operations use.
-pub const BASE: u32 = 100;
+pub(super) const BASE: u32 = 100;
 /// Number of those slots.
 const SLOTS: u32 = 16;
 
@@ -45,7 +44,7 @@ fn timeout(choice: u8) -> Timeout {
     }
 }
 
-fn apply(world: &mut World, step: &Step, payload: u64) {
+pub(super) fn apply(world: &mut World, step: &Step) {
     let task = init::TASK;
     let all = Rights::all();
     match *step {
@@ -53,12 +52,13 @@ fn apply(world: &mut World, step: &Step, payload: u64) {
             let third = match kind {
                 1 => argument * 0x8000,
                 2 => 128,
-                5 => argument * PAGE,
+                5 | 13 => argument * PAGE,
                 _ => argument * 40,
             };
             let items: &[_] = if argument % 2 == 1 { &[(item, all)] } else { &[] };
-            let words =
-                [op::factory::CREATE, u64::from(kind), u64::from(slot), third, 2, argument * 900];
+            let fourth = if kind == 13 { argument & 1 } else { 2 };
+            let name = u64::from(kind);
+            let words = [op::factory::CREATE, name, u64::from(slot), third, fourth, argument * 900];
             world.operate(init::FACTORY, &words, items);
         }
         Step::Bind { thread, task } => {
@@ -178,7 +178,7 @@ fn apply(world: &mut World, step: &Step, payload: u64) {
             let code = if call { Code::Call } else { Code::Send };
             let rax = code.encode(IpcFlags::empty(), timeout(send), timeout(receive));
             let tag = Tag::new(1, 6).with_items(items);
-            world.call(rax, [u64::from(slot), tag.bits(), payload, 2, 3, 4]);
+            world.call(rax, [u64::from(slot), tag.bits(), world.payload, 2, 3, 4]);
         }
         Step::Receive { window, timeout: choice, closed, source } => {
             world.poke(utcb::WINDOWS, u64::from(window));
@@ -196,6 +196,26 @@ fn apply(world: &mut World, step: &Step, payload: u64) {
             let tag = Tag::new(1, 5).with_items(items);
             let rax = code.encode(flags, Timeout::NEVER, Timeout::from_ns(2000));
             world.call(rax, [9, tag.bits(), 1, 2, 3, 4]);
+        }
+        Step::Lend { slot, receive } => {
+            let rax = Code::Call.encode(IpcFlags::empty(), Timeout::NEVER, timeout(receive));
+            let tag = Tag::new(1, 2).with_relay();
+            world.call(rax, [u64::from(slot), tag.bits(), 1, 2, 3, 4]);
+        }
+        Step::Activate { relay } => {
+            if world.operate(relay, &[op::relay::ACTIVATE], &[]).is_some() {
+                world.operate(relay, &[op::relay::INFO], &[]);
+            }
+        }
+        Step::Segment { code, place } => {
+            let codes = [Code::Swap, Code::Park, Code::Unmask, Code::Window, Code::Release];
+            world.call(codes[usize::from(code)].plain(), [place * 9, 0, 0, 0, 0, 0]);
+        }
+        Step::Narrow { offset, pages, rights } => {
+            world.call(Code::Mask.plain(), [offset * PAGE, pages * PAGE, bits(rights), 0, 0, 0]);
+        }
+        Step::Take { slot } => {
+            world.call(Code::TakeReply.plain(), [u64::from(slot), 0, 0, 0, 0, 0]);
         }
         Step::Save { slot } => {
             world.call(Code::SaveReply.plain(), [u64::from(slot), 0, 0, 0, 0, 0]);
@@ -263,7 +283,7 @@ fn apply(world: &mut World, step: &Step, payload: u64) {
 
 /// Brings the world to a point at which somebody runs: time passes while all
 /// wait. `false` when nobody ever will.
-fn somebody_runs(world: &mut World) -> bool {
+pub(super) fn somebody_runs(world: &mut World) -> bool {
     for _ in 0..100 {
         match world.kernel.settle() {
             Next::User => return true,
@@ -282,7 +302,7 @@ fn somebody_runs(world: &mut World) -> bool {
 
 /// A world with something in every slot: two threads in `init`, one in another
 /// task, each behind a gate, a notification, memory.
-fn furnished() -> World {
+pub(super) fn furnished() -> World {
     let mut world = World::new();
     let all = Rights::all();
     world.spawn(BASE, 200);
@@ -309,8 +329,10 @@ fn furnished() -> World {
             &[(BASE + entry, all)],
         );
     }
+    world.create(Kind::Relay, BASE + 13, &[4 * PAGE], &[]);
+    world.create(Kind::Relay, BASE + 14, &[3 * PAGE, op::relay::SCATTERED], &[]);
     // The other task can do what `init` can, under the same numbers.
-    for slot in (1..8).chain(BASE..BASE + 13) {
+    for slot in (1..8).chain(BASE..BASE + 15) {
         let task = if slot == init::TASK { BASE + 2 } else { slot };
         world.must(BASE + 2, &[op::task::DELEGATE, u64::from(slot)], &[(task, all)]);
     }
@@ -321,8 +343,7 @@ fn furnished() -> World {
 /// Carries out the operations and compares the kernel with a model of its
 /// messages; returns how many operations, because it ends when nobody will ever
 /// run again, and the model.
-pub fn play(steps: &[Step]) -> (usize, Shadow) {
-    let mut world = furnished();
+pub(super) fn play(mut world: World, steps: &[Step]) -> (usize, Shadow) {
     let mut shadow = Shadow::default();
     for (done, step) in steps.iter().enumerate() {
         let before = world.kernel.threads.len();
@@ -330,15 +351,15 @@ pub fn play(steps: &[Step]) -> (usize, Shadow) {
             return (done, shadow);
         }
         shadow.compare(&mut world, None, true);
-        let (mut payload, mut run) = (0, None);
+        let mut run = None;
         match *step {
-            Step::Send { slot, .. } => payload = shadow.send(&world, slot),
+            Step::Send { slot, .. } => world.payload = shadow.send(&world, slot),
             Step::ModifySenders { thread, rules, words } if rules > 0 => {
                 run = shadow.modify(&world, thread, words);
             }
             _ => {}
         }
-        apply(&mut world, step, payload);
+        apply(&mut world, step);
         let some_died = world.kernel.threads.len() < before;
         shadow.compare(&mut world, run, some_died);
         world.kernel.check();
@@ -354,19 +375,29 @@ const LENGTH: core::ops::Range<usize> = 200..300;
 
 #[test]
 fn invariants_hold_for_a_million_operations() {
+    hold(OPERATIONS, furnished, step());
+}
+
+/// Plays random lists of steps, at least `operations` in all, each list in a
+/// world of its own.
+pub(super) fn hold(
+    operations: usize,
+    world: impl Fn() -> World,
+    step: impl Strategy<Value = Step>,
+) {
     let config = ProptestConfig {
         cases: 50,
         max_shrink_iters: 20_000,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
+    let strategy = prop::collection::vec(step, LENGTH);
     let mut done = 0;
-    while done < OPERATIONS {
+    while done < operations {
         let mut runner = TestRunner::new(config.clone());
         let counted = Cell::new(0);
-        let strategy = prop::collection::vec(step(), LENGTH);
         let result = runner.run(&strategy, |steps| {
-            counted.set(counted.get() + play(&steps).0);
+            counted.set(counted.get() + play(world(), &steps).0);
             Ok(())
         });
         if let Err(failure) = result {
@@ -394,7 +425,7 @@ fn steps_reach_deep_states() {
             if !somebody_runs(&mut world) {
                 break;
             }
-            apply(&mut world, step, 1);
+            apply(&mut world, step);
             calls += world
                 .kernel
                 .threads

@@ -6,7 +6,8 @@ use postern_abi as abi;
 
 use crate::slot::handle;
 use crate::{
-    Entry, Gate, IoPort, Item, Memory, Notification, Result, Scheduler, Slot, Task, Thread, operate,
+    Entry, Gate, IoPort, Item, Memory, Notification, Relay, Result, Scheduler, Slot, Task, Thread,
+    operate,
 };
 
 handle! {
@@ -139,6 +140,18 @@ impl Factory {
     pub fn create_memory(self, slot: Slot, bytes: u64) -> Result<Memory> {
         self.create(Kind::Memory as u64, slot, &[bytes], &[])?;
         Ok(Memory(slot))
+    }
+
+    /// Creates a zeroed relay segment of `bytes`, a multiple of 4096, whose
+    /// frames are contiguous unless it is `scattered`.
+    ///
+    /// # Errors
+    /// See [`Factory`]; `Inval` (argument 3) for zero, an odd size, or more than
+    /// the window shows.
+    pub fn create_relay(self, slot: Slot, bytes: u64, scattered: bool) -> Result<Relay> {
+        let flags = if scattered { abi::op::relay::SCATTERED } else { 0 };
+        self.create(Kind::Relay as u64, slot, &[bytes, flags], &[])?;
+        Ok(Relay::new(slot))
     }
 
     /// Creates a notification with no bit set.

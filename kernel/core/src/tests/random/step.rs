@@ -38,6 +38,11 @@ pub enum Step {
     Split { memory: u32, pages: u64, to: u32 },
     Empty { factory: u32 },
     Send { slot: u32, call: bool, items: usize, item: u32, moved: bool, send: u8, receive: u8 },
+    Lend { slot: u32, receive: u8 },
+    Activate { relay: u32 },
+    Segment { code: u8, place: u64 },
+    Narrow { offset: u64, pages: u64, rights: u8 },
+    Take { slot: u32 },
     Receive { window: u32, timeout: u8, closed: bool, source: u32 },
     Reply { wait: bool, saved: bool, handle: u32, item: u32, items: usize },
     Save { slot: u32 },
@@ -57,7 +62,8 @@ pub enum Step {
     Garbage { rax: u64, args: [u64; 6] },
 }
 
-fn slot() -> impl Strategy<Value = u32> {
+/// A slot that random operations use, seldom another one.
+pub fn slot() -> impl Strategy<Value = u32> {
     prop_oneof![20 => BASE..BASE + SLOTS, 1 => Just(0), 1 => 1..8u32]
 }
 
@@ -65,7 +71,7 @@ fn slot() -> impl Strategy<Value = u32> {
 pub fn step() -> impl Strategy<Value = Step> {
     let rights = any::<u8>();
     prop_oneof![
-        8 => (0u8..13, slot(), 0u64..6, slot())
+        8 => (0u8..14, slot(), 0u64..6, slot())
             .prop_map(|(kind, slot, argument, item)| Step::Create { kind, slot, argument, item }),
         4 => (slot(), slot()).prop_map(|(thread, task)| Step::Bind { thread, task }),
         4 => slot().prop_map(|thread| Step::Start { thread }),
@@ -117,6 +123,12 @@ pub fn step() -> impl Strategy<Value = Step> {
         6 => (any::<bool>(), any::<bool>(), slot(), slot(), 0usize..2).prop_map(
             |(wait, saved, handle, item, items)| Step::Reply { wait, saved, handle, item, items }
         ),
+        4 => (slot(), 0u8..3).prop_map(|(slot, receive)| Step::Lend { slot, receive }),
+        4 => slot().prop_map(|relay| Step::Activate { relay }),
+        4 => (0u8..5, 0u64..3).prop_map(|(code, place)| Step::Segment { code, place }),
+        2 => (0u64..4, 0u64..4, 0u8..8)
+            .prop_map(|(offset, pages, rights)| Step::Narrow { offset, pages, rights }),
+        1 => slot().prop_map(|slot| Step::Take { slot }),
         2 => slot().prop_map(|slot| Step::Save { slot }),
         3 => slot().prop_map(|entry| Step::AddContext { entry }),
         2 => (slot(), 0u64..16, any::<bool>())
