@@ -13,6 +13,7 @@ use crate::cap::{Slot, SlotId, Target};
 use crate::invoke::factory::ALL;
 use crate::machine::{Machine, Next};
 use crate::mem::Frames;
+use crate::mem::parts::Family;
 use crate::object::{Factory, Header, IoPort, Memory, Task};
 use crate::work::Work;
 
@@ -133,7 +134,13 @@ impl<M: Machine> Kernel<M> {
         let charge = cost(Arena::<Memory>::OBJECT_BYTES);
         self.charge(root, charge)?;
         let header = Header::new(root, charge);
-        let memory = Memory { header, frames: archive, mappings: None, mapped: 0 };
+        let memory = Memory {
+            header,
+            frames: archive,
+            mappings: None,
+            mapped: 0,
+            family: Family::default(),
+        };
         if let Ok(memory) = self.memories.insert(memory) {
             let target = Target::new(Kind::Memory, memory);
             self.enlist(target);

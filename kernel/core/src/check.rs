@@ -31,6 +31,7 @@ impl Kernel<Sim> {
         self.check_frames();
         self.check_mappings();
         self.check_segments();
+        self.check_parts();
     }
 
     /// Counts of capabilities are right, and rights only shrink downwards.
@@ -359,6 +360,22 @@ impl Kernel<Sim> {
             self.views.spare_pages(),
         ];
         assert_eq!(spare, [0; 10], "pages of arenas without an object");
+    }
+
+    /// Every part of a memory knows one that is there, and is known to it.
+    fn check_parts(&self) {
+        let mut known = BTreeSet::new();
+        for memory in self.memories.refs() {
+            known.extend(self.parts_of(memory).map(|part| (memory.index(), part.index())));
+        }
+        let mut expected = BTreeSet::new();
+        for memory in self.memories.refs() {
+            if let Some(origin) = self.memories.get(memory).expect("live").family.origin {
+                assert!(self.memories.get(origin).is_some(), "a part of what is gone");
+                expected.insert((origin.index(), memory.index()));
+            }
+        }
+        assert_eq!(known, expected, "parts of memories");
     }
 
     /// The page tables show what the mapping records say, and nothing else.

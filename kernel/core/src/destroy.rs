@@ -141,6 +141,7 @@ impl<M: Machine> Kernel<M> {
             }
             Kind::Entry => self.remove_entry(target.reference()),
             Kind::Memory => {
+                self.leave_family(target.reference());
                 if let Some(gone) = take!(self, memories, target.reference()) {
                     self.frames.give(gone.frames);
                     self.close_account(&gone.header, 0);
@@ -330,7 +331,7 @@ impl<M: Machine> Kernel<M> {
             self.unmap_step(mapping);
             return false;
         }
-        true
+        self.leave_parts(reference)
     }
 
     /// Entries with their contexts, threads, slots, mappings, page tables, table

@@ -2,6 +2,7 @@
 
 mod frames;
 mod mappings;
+pub mod parts;
 pub mod tree;
 
 #[cfg(any(test, feature = "sim"))]

@@ -21,10 +21,14 @@ use crate::object::{Factory, Header, Listed};
 const STEP: usize = 8;
 
 impl<M: Machine> Kernel<M> {
-    /// `Busy` while the object's capabilities are being taken back.
+    /// `Busy` while the object's capabilities are being taken back, or those of
+    /// a memory that it was cut off.
     pub(crate) fn check_derivable(&self, target: Target, argument: u8) -> Result<(), ErrorCode> {
         match self.header(target) {
             Some(Header { revoking: Some(_), .. }) => {
+                Err(ErrorCode::new(ErrorNumber::Busy, argument))
+            }
+            _ if target.kind == Kind::Memory && self.is_revoked_above(target.reference()) => {
                 Err(ErrorCode::new(ErrorNumber::Busy, argument))
             }
             _ => Ok(()),

@@ -8,13 +8,14 @@ extern crate alloc;
 
 mod built_in;
 mod long;
+mod parts;
 mod random;
 mod reach;
 mod tree;
 
 use postern_tests::syscall::{ListedCapability, Rights, Slot, Task};
 
-postern_tests::subject!(tree, reach, long, built_in, random);
+postern_tests::subject!(tree, reach, long, built_in, parts, random);
 
 /// An empty line of a list.
 const NOTHING: ListedCapability = ListedCapability {

@@ -11,6 +11,7 @@ use crate::account::{Charged, NO_FRAMES, QUOTA, cost, forgo_room, grow_table, ma
 use crate::cap::{NodeId, Slot, SlotId, Target};
 use crate::machine::{Area, Machine};
 use crate::mem::Frames;
+use crate::mem::parts::Family;
 use crate::mem::tree::Tree;
 use crate::object::{
     Binding, Entry, Factory, Gate, Header, IoPort, Memory, Notification, Task, Thread,
@@ -408,7 +409,8 @@ impl<M: Machine> Kernel<M> {
         if make_room(&mut self.memories, &mut self.machine, &mut self.frames).is_err() {
             return Err(frames);
         }
-        let memory = Memory { header, frames, mappings: None, mapped: 0 };
+        let memory =
+            Memory { header, frames, mappings: None, mapped: 0, family: Family::default() };
         let made = self.memories.insert(memory).map_err(|memory| memory.frames)?;
         self.enlist(Target::new(Kind::Memory, made));
         Ok(made)
@@ -436,7 +438,9 @@ impl<M: Machine> Kernel<M> {
         let moved = frames.bytes().min(memory.header.charge.saturating_sub(fixed));
         memory.header.charge -= moved;
         let made = self.insert_memory(Header::new(factory, fixed + moved), frames);
-        Ok(Target::new(Kind::Memory, made.map_err(|_frames| NO_FRAMES)?))
+        let made = made.map_err(|_frames| NO_FRAMES)?;
+        self.join_family(made, reference);
+        Ok(Target::new(Kind::Memory, made))
     }
 
     fn create_io_port(

@@ -7,6 +7,7 @@ use super::{Header, Task, Thread};
 use crate::cap::tree::Links;
 use crate::machine::Machine;
 use crate::mem::Frames;
+use crate::mem::parts::Family;
 use crate::mem::tree::TreeLinks;
 use crate::sched::WaitQueue;
 
@@ -21,6 +22,8 @@ pub struct Memory {
     pub mappings: Option<u32>,
     /// Number of mappings.
     pub mapped: u32,
+    /// What it was cut off, and what was cut off it.
+    pub family: Family,
 }
 
 /// A run of pages of a [`Memory`] in a task: what revocation and destruction

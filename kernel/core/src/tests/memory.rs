@@ -113,6 +113,53 @@ fn a_refused_mapping_gives_its_tables_back() {
 }
 
 #[test]
+fn nothing_is_derived_from_a_part_while_the_whole_is_revoked() {
+    let mut world = World::new();
+    world.create(Kind::Memory, 100, &[64 * PAGE], &[]);
+    // A chain of parts longer than what is kept of it, each cut off the one
+    // before, and one off the first.
+    for slot in 100..145 {
+        world.must(slot, &[op::memory::SPLIT, PAGE, u64::from(slot) + 1], &[]);
+    }
+    world.create(Kind::Memory, 200, &[2 * PAGE], &[]);
+    world.must(200, &[op::memory::SPLIT, PAGE, 201], &[]);
+    world.kernel.check();
+    let task = world.kernel.tasks.at(0).expect("the first task");
+    let derive = |from: u32| [op::task::DERIVE, u64::from(from), 300, 0xff];
+    let number = |world: &mut World, from: u32| {
+        let derived = world.operate(init::TASK, &derive(from), &[]).expect("at once");
+        let _ = world.operate(init::TASK, &[op::task::DELETE, 300], &[]);
+        derived.err().map(|error| error.number)
+    };
+    // One in the middle: what is below it is busy, what is above is not, also
+    // when some in between are gone.
+    for gone in [None, Some(112), Some(111), Some(125)] {
+        if let Some(gone) = gone {
+            world.must(init::TASK, &[op::task::DELETE, gone, 1], &[]);
+            world.kernel.check();
+        }
+        let at = crate::cap::SlotId::new(task.index(), 110);
+        let target = world.kernel.slot(at).and_then(|slot| slot.target()).expect("a capability");
+        world.kernel.begin_revoke(at, target);
+        for busy in [110, 113, 124, 130] {
+            assert_eq!(number(&mut world, busy), Some(ErrorNumber::Busy), "{busy}, {gone:?}");
+        }
+        for free in [100, 109, 200, 201] {
+            assert_eq!(number(&mut world, free), None, "{free}, {gone:?}");
+        }
+        let header = world.kernel.header_mut(target).expect("it is there");
+        header.revoking = None;
+        assert_eq!(number(&mut world, 113), None);
+        world.kernel.check();
+    }
+    world.must(init::TASK, &[op::task::REVOKE, 100], &[]);
+    world.kernel.check();
+    assert_eq!(world.must(100, &[op::memory::INFO], &[])[0], PAGE);
+    let part = world.operate(144, &[op::memory::INFO], &[]).expect("at once");
+    assert_eq!(part.expect_err("revoked").number, ErrorNumber::NotExistent);
+}
+
+#[test]
 fn a_machine_without_frames_is_not_a_quota() {
     let mut world = World::new();
     world.create(Kind::Memory, 100, &[PAGE], &[]);
