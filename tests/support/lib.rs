@@ -8,6 +8,7 @@
 //! - [`Ctx`]: the test's capabilities, and short ways to make objects.
 //! - [`Partner`]: a second thread, in this task or in one of its own (a *peer*:
 //!   the same text, a copy of the data), whose crash can be expected.
+//! - [`Crowd`]: more threads than there are slots for.
 //! - [`board`]: words that the test and all its partners see.
 //! - [`check!`], [`check_eq!`]: what a test asserts; both say where and what.
 //! - [`bare`]: the only module with `unsafe`: instructions that no program
@@ -23,6 +24,7 @@ extern crate alloc;
 pub mod bare;
 pub mod board;
 mod context;
+mod crowd;
 mod failure;
 pub mod handler;
 mod outcome;
@@ -32,6 +34,7 @@ pub mod random;
 pub mod registry;
 
 pub use context::{Ctx, patience};
+pub use crowd::Crowd;
 pub use failure::{Failure, Verdict, op, received, sent};
 pub use outcome::{tell, told};
 pub use partner::{Body, End, Partner, peer};

@@ -10,6 +10,8 @@ mod bench;
 mod build;
 mod caps;
 mod check;
+#[cfg(test)]
+mod conformance;
 mod elf;
 mod host;
 mod image;

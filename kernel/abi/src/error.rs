@@ -45,7 +45,7 @@ numbers! {
     Aborted = 8, "aborted: the partner died or dropped the right to answer";
     /// The message does not fit what the receiver declared.
     MsgCut = 9, "the message does not fit what the receiver declared";
-    /// The message has fewer words or items than the operation needs.
+    /// The message has fewer words than the operation needs.
     TooShort = 10, "the message is too short";
     /// The object does not speak this protocol.
     BadProtocol = 11, "the object does not speak this protocol";
@@ -57,7 +57,7 @@ numbers! {
     Busy = 14, "busy";
     /// No slot was named for the new capability.
     NoWindow = 15, "no slot was named for the capability";
-    /// Nobody waits for an answer from this thread.
+    /// There is no right to answer that could be saved.
     NoCaller = 16, "nothing to answer";
     /// The object or CPU cannot do this.
     Unsupported = 17, "not supported";

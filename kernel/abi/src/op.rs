@@ -115,6 +115,21 @@ pub mod thread {
     /// w1-w19: the same registers, to be loaded when it goes on. Addresses are
     /// checked, flags that are not the user's are ignored. Needs W.
     pub const SET_REGISTERS: u64 = 0x30a;
+    /// Modify senders: from w1 on rules of four words, mask, match, clear, set.
+    /// In the label of each sender that waits at the thread, rights bits
+    /// included, the first rule with `label & mask == match` makes it
+    /// `label & !clear | set`. A rule that is not whole is ignored. `Busy`
+    /// while another run is under way. Needs S.
+    pub const MODIFY_SENDERS: u64 = 0x30b;
+    /// Signal item 0, a notification (W needed there), with the bits w1 when a
+    /// gate that is bound to this thread is destroyed; without an item no
+    /// more. A thread has one such notification. Needs W.
+    pub const NOTIFY_DELETION: u64 = 0x30c;
+
+    /// Words of a rule of [`MODIFY_SENDERS`].
+    pub const RULE_WORDS: usize = 4;
+    /// Most rules that fit into one message.
+    pub const MAX_RULES: usize = (crate::tag::MAX_WORDS - 1) / RULE_WORDS;
 
     /// States of a thread in INFO.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -475,6 +490,8 @@ pub const fn name(operation: u64) -> &'static str {
         thread::SET_FAULT_GATE => "thread: set fault gate",
         thread::GET_REGISTERS => "thread: get registers",
         thread::SET_REGISTERS => "thread: set registers",
+        thread::MODIFY_SENDERS => "thread: modify senders",
+        thread::NOTIFY_DELETION => "thread: notify deletion",
         gate::BIND => "gate: bind",
         gate::UNBIND => "gate: unbind",
         gate::INFO => "gate: info",

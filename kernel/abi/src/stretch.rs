@@ -59,7 +59,7 @@ impl Cause {
 }
 
 /// Long operations of a thread, by the detail of [`Entry::Work`].
-const WORK: [&str; 12] = [
+const WORK: [&str; 13] = [
     "none",
     "zeroing",
     "making a table",
@@ -72,6 +72,7 @@ const WORK: [&str; 12] = [
     "listing",
     "reporting a crash",
     "making a relay segment",
+    "modifying senders",
 ];
 
 impl fmt::Display for Cause {

@@ -48,7 +48,7 @@ pub const CLOCK_START: usize = 100;
 pub const CLOCK_FACTOR: usize = 101;
 
 /// Why the last system call was refused, if the thread asked for it
-/// ([`crate::Code::Diagnose`]): the record of five words below. The kernel
+/// ([`crate::Code::Diagnose`]): the record of the words below. The kernel
 /// writes it with each refusal; a thread that wants to know whether one is new
 /// sets the first word to 0 before.
 pub const DIAGNOSIS: usize = 104;
@@ -64,6 +64,16 @@ pub const DIAGNOSIS_SLOT: usize = 106;
 pub const DIAGNOSIS_OBJECT: usize = 107;
 /// Word `DIAGNOSIS + 4`: word 0 of the message: the operation, if it was one.
 pub const DIAGNOSIS_OPERATION: usize = 108;
+
+/// Word `DIAGNOSIS + 5`: after a Call or Send that waited and timed out, the
+/// number of threads that waited for each other in a cycle, the caller first;
+/// 0: there was no cycle of at most [`CYCLE_MAX`] threads.
+pub const DIAGNOSIS_CYCLE: usize = 109;
+/// Words `DIAGNOSIS + 6` on: their ids (index | generation << 32), each waiting
+/// for the next one, the last one for the first.
+pub const DIAGNOSIS_CYCLE_THREADS: usize = 110;
+/// Threads of the longest cycle that is named.
+pub const CYCLE_MAX: usize = 16;
 
 /// First word that neither this ABI nor the kernel ever uses: from here to the
 /// end of the page the UTCB belongs to the runtime.

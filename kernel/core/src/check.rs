@@ -9,12 +9,13 @@ use std::vec::Vec;
 
 use postern_abi::PAGE;
 use postern_abi::rights::Kind;
+use postern_arena::Ref;
 
 use crate::Kernel;
 use crate::cap::{Node, NodeId, SlotId, Target};
 use crate::machine::Access;
-use crate::object::Binding;
-use crate::object::thread::{Queue, State};
+use crate::object::thread::{Queue, Source, State};
+use crate::object::{Binding, Thread};
 use crate::sim::Sim;
 
 impl Kernel<Sim> {
@@ -207,6 +208,17 @@ impl Kernel<Sim> {
                 *queued.entry(index).or_default() += 1;
                 at = queue.after(&mut self.threads, index);
             }
+            let queue = self.threads.get(*receiver).expect("live").listeners;
+            let mut at = queue.first();
+            while let Some(index) = at {
+                let thread = self.threads.nth(index).expect("a queued thread exists");
+                assert!(matches!(thread.queue, Queue::Partner(it) if it == *receiver));
+                assert!(matches!(thread.source, Source::Partner(it) if it == *receiver));
+                assert_eq!(thread.state, State::Receiving);
+                *queued.entry(index).or_default() += 1;
+                at = queue.after(&mut self.threads, index);
+            }
+            self.check_run(*receiver);
         }
         for reference in &refs {
             let thread = self.threads.get(*reference).expect("live");
@@ -219,16 +231,21 @@ impl Kernel<Sim> {
                     assert!(runs != ready, "{reference:?} ready: runs {runs}, queued {ready}");
                 }
                 State::Sending => assert_eq!(in_queue, 1, "a forgotten sender"),
-                State::Receiving => {
-                    if matches!(thread.source, crate::object::thread::Source::Notification(_)) {
-                        assert_eq!(in_queue, 1, "a forgotten waiter");
-                    } else {
+                State::Receiving => match thread.source {
+                    Source::Open => {
                         assert!(matches!(thread.queue, Queue::None));
-                    }
-                    if matches!(thread.source, crate::object::thread::Source::Open) {
                         assert!(thread.senders.is_empty(), "a receiver that overlooks a sender");
                     }
-                }
+                    Source::Partner(partner) => {
+                        assert_eq!(in_queue, 1, "a receiver that its partner does not know");
+                        let partner = self.threads.get(partner).expect("a partner exists");
+                        let is_sending =
+                            matches!(partner.queue, Queue::Thread(at) if at == *reference);
+                        assert!(!is_sending, "a receiver that overlooks its partner");
+                    }
+                    Source::Notification(_) => assert_eq!(in_queue, 1, "a forgotten waiter"),
+                    Source::Gate(_) => assert!(matches!(thread.queue, Queue::None)),
+                },
                 State::Calling => {
                     let rights = refs.iter().filter(|other| {
                         let caller = self.threads.get(**other).expect("live").caller;
@@ -250,8 +267,23 @@ impl Kernel<Sim> {
         }
     }
 
+    /// A run of modify senders still comes to everybody that it has not passed.
+    fn check_run(&mut self, receiver: Ref<Thread<Sim>>) {
+        let thread = self.threads.get(receiver).expect("live");
+        let (queue, run) = (thread.senders, thread.sender_run);
+        assert!(run.is_running || run.cursor.is_none(), "a cursor that nobody moves");
+        let (mut at, mut comes) = (queue.first(), false);
+        while let Some(index) = at {
+            comes |= run.cursor == at;
+            let seen = self.threads.nth(index).expect("a queued thread exists").run_seen;
+            assert!(!run.is_running || comes || seen == run.number, "a run overlooks a sender");
+            at = queue.after(&mut self.threads, index);
+        }
+        assert!(run.cursor.is_none() || comes, "the cursor is not in the queue");
+    }
+
     /// Whether the right to answer a thread's call is in some slot.
-    fn is_saved(&self, caller: postern_arena::Ref<crate::object::Thread<Sim>>) -> bool {
+    fn is_saved(&self, caller: Ref<Thread<Sim>>) -> bool {
         let number = self.threads.get(caller).map(|thread| thread.call_number);
         self.tasks.refs().any(|task| {
             let table = &self.tasks.get(task).expect("live").table;

@@ -44,6 +44,7 @@ impl<M: Machine> Kernel<M> {
         }
         match target.kind {
             Kind::Thread => self.begin_thread_end(target.reference()),
+            Kind::Gate => self.tell_deletion(target.reference()),
             Kind::Entry => self.begin_entry_end(target.reference()),
             // Nobody waits for the borrower of one that is lent.
             Kind::Relay if self.withhold_relay(target.reference()) => return,
@@ -254,12 +255,29 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
-    /// Some of the senders that wait for a dead thread are told.
+    /// The thread that a dying gate is bound to is told, if it asked for that.
+    fn tell_deletion(&mut self, gate: Ref<Gate<M>>) {
+        let bound = self.gates.get(gate).and_then(Gate::thread);
+        let told = bound.and_then(|thread| self.threads.get(thread)?.deletion);
+        if let Some(told) = told {
+            self.signal(told.notification, told.bits);
+        }
+    }
+
+    /// Some of those that wait for a dead thread, to send to it or to receive
+    /// from it alone, are told.
     fn drain_thread(&mut self, reference: Ref<Thread<M>>) -> bool {
         for _ in 0..STEP {
-            let first = self.threads.get(reference).and_then(|thread| thread.senders.first());
-            let Some(sender) = first.and_then(|first| self.threads.at(first)) else { return true };
-            self.interrupt_ipc(sender, ErrorCode::send(ErrorNumber::Aborted));
+            let Some(thread) = self.threads.get(reference) else { return true };
+            let (sender, listener) = (thread.senders.first(), thread.listeners.first());
+            let Some(waiting) = sender.or(listener).and_then(|first| self.threads.at(first)) else {
+                return true;
+            };
+            let error = match sender {
+                Some(_) => ErrorCode::send(ErrorNumber::Aborted),
+                None => ErrorCode::receive(ErrorNumber::NotExistent),
+            };
+            self.interrupt_ipc(waiting, error);
         }
         false
     }

@@ -3,8 +3,10 @@
 //!
 //! It only looks back at a call that has failed already, so it costs nothing
 //! where nothing is refused, and it tells a thread only about its own
-//! capabilities.
+//! capabilities, and about the threads that waited for each other when its own
+//! wait ran out.
 
+use postern_abi::code::Code;
 use postern_abi::{ErrorCode, ErrorNumber, Rights, utcb};
 use postern_arena::Ref;
 
@@ -12,6 +14,7 @@ use crate::Kernel;
 use crate::cap::Slot;
 use crate::machine::Machine;
 use crate::object::Thread;
+use crate::object::thread::{Expects, Queue, State};
 
 impl<M: Machine> Kernel<M> {
     /// Writes the record of a refusal into the caller's UTCB.
@@ -41,7 +44,54 @@ impl<M: Machine> Kernel<M> {
         self.set_utcb_word(thread, utcb::DIAGNOSIS_SLOT, slot);
         self.set_utcb_word(thread, utcb::DIAGNOSIS_OBJECT, object);
         self.set_utcb_word(thread, utcb::DIAGNOSIS_OPERATION, args[2]);
+        self.set_utcb_word(thread, utcb::DIAGNOSIS_CYCLE, 0);
         self.set_utcb_word(thread, utcb::DIAGNOSIS_ERROR, error.encode());
+    }
+
+    /// Writes the record of a wait that is about to time out: which call, and
+    /// the cycle in which the thread waits for itself, if there is one. What
+    /// the call was made with is not known any more.
+    pub(crate) fn explain_timeout(&mut self, thread: Ref<Thread<M>>, error: ErrorCode) {
+        let Some(waiting) = self.threads.get(thread) else { return };
+        let code = match (waiting.state, waiting.message) {
+            (State::Receiving, _) => Code::Receive,
+            (_, Some(message)) if message.expects == Expects::Nothing => Code::Send,
+            _ => Code::Call,
+        };
+        let operation = waiting.message.map_or(0, |message| message.words[0]);
+        let mut length = 0;
+        let mut at = thread;
+        while length < utcb::CYCLE_MAX {
+            let id = u64::from(at.index()) | u64::from(at.generation()) << 32;
+            self.set_utcb_word(thread, utcb::DIAGNOSIS_CYCLE_THREADS + length, id);
+            length += 1;
+            match self.waits_for(at) {
+                Some(next) if next == thread => break,
+                Some(next) if length < utcb::CYCLE_MAX => at = next,
+                // It ends somewhere else, or is longer than the record.
+                _ => {
+                    length = 0;
+                    break;
+                }
+            }
+        }
+        self.set_utcb_word(thread, utcb::DIAGNOSIS_CALL, code.plain());
+        self.set_utcb_word(thread, utcb::DIAGNOSIS_SLOT, 0);
+        self.set_utcb_word(thread, utcb::DIAGNOSIS_OBJECT, 0);
+        self.set_utcb_word(thread, utcb::DIAGNOSIS_OPERATION, operation);
+        self.set_utcb_word(thread, utcb::DIAGNOSIS_CYCLE, length as u64);
+        self.set_utcb_word(thread, utcb::DIAGNOSIS_ERROR, error.encode());
+    }
+
+    /// The thread that must do something before this one goes on.
+    fn waits_for(&self, thread: Ref<Thread<M>>) -> Option<Ref<Thread<M>>> {
+        let waiting = self.threads.get(thread)?;
+        match (waiting.state, waiting.queue) {
+            (State::Sending, Queue::Thread(receiver)) => Some(receiver),
+            (State::Receiving, Queue::Partner(partner)) => Some(partner),
+            (State::Calling, _) => waiting.answerer,
+            _ => None,
+        }
     }
 }
 

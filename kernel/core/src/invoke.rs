@@ -189,7 +189,7 @@ impl<M: Machine> Kernel<M> {
     ) -> core::result::Result<Argument, ErrorCode> {
         let argument = ErrorCode::ITEM + index as u8;
         if index >= request.tag.items() {
-            return Err(refuse(ErrorNumber::TooShort, argument));
+            return Err(refuse(ErrorNumber::Inval, argument));
         }
         let handle = self.utcb_word(request.thread, utcb::ITEMS + 2 * index);
         let mask = self.utcb_word(request.thread, utcb::ITEMS + 2 * index + 1);
@@ -223,10 +223,8 @@ impl<M: Machine> Kernel<M> {
     ) -> core::result::Result<Argument, ErrorCode> {
         let argument = ErrorCode::ITEM + index as u8;
         let item = self.item(request, index).map_err(|error| match error.number {
-            // Neither no item nor an empty slot is an object of the right kind.
-            ErrorNumber::TooShort | ErrorNumber::NotExistent => {
-                refuse(ErrorNumber::Inval, argument)
-            }
+            // An empty slot is no object of the right kind, either.
+            ErrorNumber::NotExistent => refuse(ErrorNumber::Inval, argument),
             _ => error,
         })?;
         if !kinds.contains(&item.target.kind) {

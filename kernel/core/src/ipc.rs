@@ -7,6 +7,7 @@
 
 mod answer;
 mod deliver;
+mod modify;
 mod receive;
 mod send;
 mod signals;

@@ -143,12 +143,24 @@ impl<M: Machine> Kernel<M> {
             }
             Queue::Thread(receiver) => {
                 // The queue's head lies in the arena that its links lie in.
-                let Some(mut senders) = self.threads.get(receiver).map(|t| t.senders) else {
-                    return;
-                };
+                let Some(found) = self.threads.get(receiver) else { return };
+                let (mut senders, mut cursor) = (found.senders, found.sender_run.cursor);
+                if cursor == Some(thread.index()) {
+                    cursor = senders.after(&mut self.threads, thread.index());
+                }
                 senders.remove(&mut self.threads, thread.index());
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
+                    receiver.sender_run.cursor = cursor;
+                }
+            }
+            Queue::Partner(partner) => {
+                let Some(mut listeners) = self.threads.get(partner).map(|t| t.listeners) else {
+                    return;
+                };
+                listeners.remove(&mut self.threads, thread.index());
+                if let Some(partner) = self.threads.get_mut(partner) {
+                    partner.listeners = listeners;
                 }
             }
             Queue::Entry(entry) => {
@@ -178,12 +190,23 @@ impl<M: Machine> Kernel<M> {
                 }
             }
             Queue::Thread(receiver) => {
-                let Some(mut senders) = self.threads.get(receiver).map(|t| t.senders) else {
-                    return;
-                };
+                let Some(found) = self.threads.get(receiver) else { return };
+                let (mut senders, run) = (found.senders, found.sender_run.number);
                 senders.push(&mut self.threads, thread.index(), priority);
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
+                }
+                if let Some(sender) = self.threads.get_mut(thread) {
+                    sender.run_seen = run;
+                }
+            }
+            Queue::Partner(partner) => {
+                let Some(mut listeners) = self.threads.get(partner).map(|t| t.listeners) else {
+                    return;
+                };
+                listeners.push(&mut self.threads, thread.index(), priority);
+                if let Some(partner) = self.threads.get_mut(partner) {
+                    partner.listeners = listeners;
                 }
             }
             Queue::Entry(entry) => {
@@ -211,12 +234,15 @@ impl<M: Machine> Kernel<M> {
     /// As [`Kernel::set_effective`], for the one activation.
     pub(crate) fn move_to_priority(&mut self, thread: Ref<Thread<M>>, priority: u8) {
         let Some(changed) = self.threads.get(thread) else { return };
-        let queue = changed.queue;
+        let (queue, seen) = (changed.queue, changed.run_seen);
         self.leave(thread, queue);
         if let Some(changed) = self.threads.get_mut(thread) {
             changed.effective = priority;
         }
         self.enter(thread, queue);
+        if let Queue::Thread(receiver) = queue {
+            self.keep_turn(thread, receiver, seen);
+        }
         self.attention |= Attention::SCHEDULE;
     }
 
@@ -315,12 +341,15 @@ impl<M: Machine> Kernel<M> {
     fn expire(&mut self, thread: Ref<Thread<M>>) {
         let Some(waiting) = self.threads.get(thread) else { return };
         match waiting.state {
-            State::Sending => {
-                let error = self.not_sent_in_time(waiting.queue);
+            State::Sending | State::Receiving | State::Calling => {
+                let error = match waiting.state {
+                    State::Sending => self.not_sent_in_time(waiting.queue),
+                    _ => ErrorCode::receive(ErrorNumber::Timeout),
+                };
+                if waiting.diagnose {
+                    self.explain_timeout(thread, error);
+                }
                 self.interrupt_ipc(thread, error);
-            }
-            State::Receiving | State::Calling => {
-                self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::Timeout));
             }
             State::Sleeping => {
                 self.detach(thread);

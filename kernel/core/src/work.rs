@@ -125,6 +125,16 @@ pub enum Work<M: Machine> {
         /// The next line.
         line: u32,
     },
+    /// Change the labels of the senders that wait at a thread.
+    ModifySenders {
+        /// The thread.
+        receiver: Ref<Thread<M>>,
+        /// Words 1 to 3 of the message; those of the other rules are in the
+        /// UTCB.
+        first: [u64; 3],
+        /// Number of rules.
+        rules: usize,
+    },
 }
 
 impl<M: Machine> Work<M> {
@@ -142,6 +152,7 @@ impl<M: Machine> Work<M> {
             Self::List { .. } => 9,
             Self::Report { .. } => 10,
             Self::Relay { .. } => 11,
+            Self::ModifySenders { .. } => 12,
         }
     }
 }
@@ -224,6 +235,9 @@ impl<M: Machine> Kernel<M> {
             Work::List { task, from } => self.list_step(thread, task, from),
             // Its registers are not to be touched.
             Work::Report { line } => return self.report_step(thread, line),
+            Work::ModifySenders { receiver, first, rules } => {
+                self.modify_step(thread, receiver, first, rules).map(|done| (!done).then_some(work))
+            }
         };
         // The step may have ended the thread itself.
         let Some(thread) = self.threads.get_mut(thread) else { return };
@@ -258,6 +272,8 @@ impl<M: Machine> Kernel<M> {
                     self.list_work(target);
                 }
             }
+            // The other senders keep their labels.
+            Work::ModifySenders { receiver, .. } => self.end_modifying(receiver),
         }
     }
 

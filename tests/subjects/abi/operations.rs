@@ -38,7 +38,7 @@ const SET_REGISTERS: [u64; 20] = {
     words
 };
 
-const OPERATIONS: [Operation; 43] = [
+const OPERATIONS: [Operation; 45] = [
     operation(Kind::Factory, &[factory::CREATE, 4, 400], Rights::S),
     operation(Kind::Factory, &[factory::INFO], Rights::R),
     operation(Kind::Factory, &[factory::EMPTY], Rights::D),
@@ -63,6 +63,8 @@ const OPERATIONS: [Operation; 43] = [
     operation(Kind::Thread, &[thread::SET_FAULT_GATE], Rights::W),
     operation(Kind::Thread, &[thread::GET_REGISTERS], Rights::R),
     operation(Kind::Thread, &SET_REGISTERS, Rights::W),
+    operation(Kind::Thread, &[thread::MODIFY_SENDERS], Rights::S),
+    operation(Kind::Thread, &[thread::NOTIFY_DELETION], Rights::W),
     operation(Kind::Gate, &[gate::BIND, 0x40], Rights::S),
     operation(Kind::Gate, &[gate::UNBIND], Rights::S),
     operation(Kind::Gate, &[gate::INFO], Rights::empty()),

@@ -49,7 +49,7 @@ fn fault_exit_message(ctx: &Ctx) -> Verdict {
         check_eq!(delivery.words[..2], [reason, detail]);
         check_eq!(
             ipc::reply(0, Tag::new(7, 0), [0; 4]),
-            Err(postern_tests::sent(ErrorNumber::NoCaller)),
+            Err(postern_tests::sent(ErrorNumber::NotExistent)),
             "nobody waits for an answer"
         );
     }

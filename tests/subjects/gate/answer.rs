@@ -37,13 +37,13 @@ fn gate_c68_right_to_answer_works_once(ctx: &Ctx) -> Verdict {
     answer(0, 0)?;
     check_eq!(partner.join()?, 0);
     // The implicit right is gone: there is nothing to answer.
-    check_eq!(answer(0, 0), Err(sent(ErrorNumber::NoCaller)));
+    check_eq!(answer(0, 0), Err(sent(ErrorNumber::NotExistent)));
 
     let partner = ctx.spawn(call_it, arguments(gate, 0))?;
     receive()?;
     let saved = ctx.slot()?;
     control::save_reply(saved)?;
-    check_eq!(answer(0, 0), Err(sent(ErrorNumber::NoCaller)), "saved away");
+    check_eq!(answer(0, 0), Err(sent(ErrorNumber::NotExistent)), "saved away");
     ipc::reply_saved(saved, 0, ONE, [0; 4])?;
     check_eq!(partner.join()?, 0);
     let second = ipc::reply_saved(saved, 0, ONE, [0; 4]);
@@ -81,7 +81,7 @@ fn gate_c69_messages_do_not_touch_the_right(ctx: &Ctx) -> Verdict {
 fn gate_c70_reply_and_wait_with_nothing_to_answer(ctx: &Ctx) -> Verdict {
     let gate = ctx.gate(0x40)?;
     let nothing = ipc::reply_receive(0, ONE, [0; 4], Timeout::NEVER).map(drop);
-    check_eq!(nothing, Err(sent(ErrorNumber::NoCaller)));
+    check_eq!(nothing, Err(sent(ErrorNumber::NotExistent)));
     let optional = |timeout| ipc::reply_receive_with(IpcFlags::OPTIONAL, 0, ONE, [0; 4], timeout);
     check_eq!(optional(Timeout::ZERO).map(drop), Err(received(ErrorNumber::Timeout)));
     let partner = ctx.spawn(send_it, arguments(gate, 8))?;

@@ -22,6 +22,8 @@ tests! {
     gate_g02_item_needs_grant,
     gate_g02_bad_item_is_the_senders_error,
     gate_g02_items_in_an_answer,
+    gate_g02_several_items_both_ways,
+    gate_c32_all_items_or_none,
 }
 
 /// An error about item 0 in the phase.
@@ -244,5 +246,71 @@ fn gate_g02_items_in_an_answer(ctx: &Ctx) -> Verdict {
     check_eq!((delivery.label, delivery.words[0]), (0x82, 6));
     check_eq!(client.join()?, 0);
     check!(gift.info()?.bound);
+    Ok(())
+}
+
+/// The masks of several items, and what comes of them.
+const MASKS: [Rights; 4] = [Rights::empty(), Rights::W, Rights::S, Rights::R.union(Rights::W)];
+
+fn gate_g02_several_items_both_ways(ctx: &Ctx) -> Verdict {
+    // A client sends four capabilities, each with a mask of its own, and gets
+    // them back weaker still.
+    let gate = ctx.gate(0x40)?;
+    let mut client = ctx.peer()?;
+    client.give(gate.item(Rights::empty()))?;
+    client.give(ctx.unbound()?.item(Rights::all() - Rights::D))?;
+    let body = |_| {
+        utcb::set_windows(&[peer::free(0), peer::free(1), peer::free(2), peer::free(3)]);
+        let items = MASKS.map(|mask| Item::with(peer::given(1), mask | Rights::GRANT));
+        let answer = match with_items(&items).call(peer::given(0), Timeouts::NEVER) {
+            Ok(answer) => answer,
+            Err(error) => return error.encode(),
+        };
+        let expected = MASKS.iter().rev().zip(0..);
+        let expected = expected.map(|(mask, index)| ReceivedItem {
+            slot: peer::free(index),
+            rights: *mask - Rights::R,
+            kind: Some(Kind::Gate),
+        });
+        u64::from(!answer.received().eq(expected))
+    };
+    client.start(body, 0)?;
+    let mut windows = [Slot::NULL; 4];
+    for window in &mut windows {
+        *window = ctx.slot()?;
+    }
+    utcb::set_windows(&windows);
+    let message = Message::from_delivery(&receive()?);
+    for ((item, window), mask) in message.received().zip(windows).zip(MASKS) {
+        let rights = mask | Rights::GRANT;
+        check_eq!(item, ReceivedItem { slot: window, rights, kind: Some(Kind::Gate) });
+        check_eq!(crate::rights::of(ctx, window)?, rights);
+    }
+    let [a, b, c, d] = windows.map(|window| Item::with(window, Rights::W | Rights::S));
+    with_items(&[d, c, b, a]).reply(0)?;
+    check_eq!(client.join()?, 0);
+    Ok(())
+}
+
+fn gate_c32_all_items_or_none(ctx: &Ctx) -> Verdict {
+    // The last of four has no window, or one that another has: none is placed.
+    let gate = ctx.gate(0x40)?;
+    let windows = [ctx.slot()?, ctx.slot()?, ctx.slot()?];
+    let [a, b, c] = windows;
+    for fourth in [Slot::NULL, gate.slot(), b] {
+        utcb::set_windows(&[a, b, c, fourth]);
+        let body = |slot| {
+            let slot = Slot::new(slot as u32);
+            tell(with_items(&[Item::all(slot); 4]).send(slot, Timeout::NEVER))
+        };
+        let partner = crate::waiting(ctx, 100, body, gate.slot().word())?;
+        let about =
+            |phase| ErrorCode { number: ErrorNumber::MsgCut, phase, argument: ErrorCode::ITEM + 3 };
+        check_eq!(receive().map(drop), Err(about(Phase::Receive)), "the receiver, {fourth}");
+        check_eq!(told(partner.join()?), Err(about(Phase::Send)), "the sender, {fourth}");
+        for window in windows {
+            check_eq!(Gate::new(window).info().map(drop), Err(sent(ErrorNumber::NotExistent)));
+        }
+    }
     Ok(())
 }

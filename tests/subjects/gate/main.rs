@@ -10,11 +10,18 @@ extern crate alloc;
 
 mod answer;
 mod create;
+mod cycle;
+mod deletion;
 mod flight;
 mod flight_end;
 mod items;
 mod label;
+mod modify;
 mod operate;
+mod partner;
+mod phases;
+mod priority;
+mod race;
 mod rights;
 mod unbound;
 mod words;
@@ -23,7 +30,8 @@ use postern_tests::syscall::{Capability, Delivery, Gate, Result, Slot, Tag, Time
 use postern_tests::{Ctx, Failure, Partner, patience, tell};
 
 postern_tests::subject!(
-    create, rights, label, operate, unbound, flight, flight_end, answer, words, items
+    create, rights, label, operate, unbound, flight, flight_end, modify, deletion, answer, partner,
+    phases, priority, cycle, race, words, items
 );
 
 /// The protocol of the messages in these tests.

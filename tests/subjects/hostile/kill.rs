@@ -3,9 +3,9 @@
 use postern_tests::random::Random;
 use postern_tests::runtime::slots;
 use postern_tests::syscall::{
-    Capability, ErrorNumber, Item, Rights, Slot, Tag, Timeout, Timeouts, control, ipc, utcb,
+    Capability, ErrorNumber, Item, Slot, Tag, Timeout, Timeouts, control, ipc, utcb,
 };
-use postern_tests::{Ctx, Verdict, board, check, check_eq, op, peer, tests};
+use postern_tests::{Crowd, Ctx, Verdict, board, check, check_eq, op, peer, tests};
 
 tests! {
     hostile_factory_used_up = 40,
@@ -124,24 +124,10 @@ fn send_number(argument: u64) -> u64 {
 
 fn hostile_thousand_senders_on_one_gate(ctx: &Ctx) -> Verdict {
     const SENDERS: u64 = 1000;
-    const STACK: u64 = 1024;
-    const AT: u64 = 0xc_0000_0000;
     let priority = |number: u64| 30 + (number * 7 % 50) as u8;
     let gate = ctx.unbound()?;
-    // Another table keeps the threads; they run here, on parts of one memory.
-    let keeper = ctx.factory.create_task(ctx.slot()?, SENDERS + 1)?;
-    let stacks = ctx.memory(SENDERS * STACK / 4096)?;
-    ctx.task.map(stacks, AT, 0, SENDERS * STACK, Rights::R | Rights::W)?;
-    let (slot, entry) = (ctx.slot()?, postern_tests::bare::memory::entry(false));
-    for number in 0..SENDERS {
-        let thread = ctx.factory.create_thread(slot, priority(number))?;
-        thread.bind(ctx.task)?;
-        let body = send_number as *const () as u64;
-        let argument = gate.slot().word() | number << 32;
-        thread.start(entry, AT + (number + 1) * STACK - 8, body, argument)?;
-        keeper.delegate(Item::all(slot), Slot::new(number as u32 + 1))?;
-        ctx.task.delete(slot)?;
-    }
+    let argument = |number| gate.slot().word() | number << 32;
+    let crowd = Crowd::start(ctx, SENDERS, priority, send_number, argument)?;
     check!(ctx.wait_until(|| board::get(0) == SENDERS), "only {} began", board::get(0));
     control::sleep_until(control::clock() + 2_000_000)?;
     check_eq!(board::get(1), 0, "messages through an unbound gate");
@@ -155,6 +141,5 @@ fn hostile_thousand_senders_on_one_gate(ctx: &Ctx) -> Verdict {
         last = this;
     }
     check!(ctx.wait_until(|| board::get(1) == SENDERS), "only {} came through", board::get(1));
-    ctx.task.destroy(keeper.slot())?;
-    Ok(())
+    crowd.end(ctx)
 }

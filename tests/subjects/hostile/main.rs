@@ -8,6 +8,7 @@
 extern crate alloc;
 
 mod kill;
+mod million;
 mod storm;
 
-postern_tests::subject!(storm, kill);
+postern_tests::subject!(storm, kill, million);

@@ -12,6 +12,7 @@ tests! {
     g07_masked_interrupt_waits,
     g07_interrupt_of_nobody,
     g07_irq_rights_and_arguments,
+    gate_c61_interrupts_come_first,
 }
 
 /// Registers of the clock; bit 7 keeps NMIs away, as firmware expects.
@@ -132,5 +133,30 @@ fn g07_irq_rights_and_arguments(ctx: &Ctx) -> Verdict {
     ctx.irq.acknowledge()?;
     ctx.irq.unbind()?;
     ctx.irq.mask(true)?;
+    Ok(())
+}
+
+fn gate_c61_interrupts_come_first(ctx: &Ctx) -> Verdict {
+    let notification = ctx.notification()?;
+    notification.bind(ctx.thread)?;
+    let gate = ctx.gate(0x40)?;
+    let body = |slot| {
+        let tag = postern_tests::syscall::Tag::new(7, 1);
+        postern_tests::tell(ipc::send(Slot::new(slot as u32), tag, [5, 0, 0, 0], Timeout::NEVER))
+    };
+    // More urgent than anything, and there long before the interrupt.
+    let sender = ctx.spawn_at(200, body, gate.slot().word())?;
+    sender.await_state(ctx, postern_tests::syscall::abi::op::thread::ThreadState::Sending)?;
+    ctx.irq.bind(notification, 2)?;
+    periodic(ctx, true)?;
+    // It comes while this thread is not receiving.
+    postern_tests::runtime::time::sleep(core::time::Duration::from_millis(20));
+    periodic(ctx, false)?;
+    ctx.irq.unbind()?;
+    let first = ipc::receive(patience())?;
+    check_eq!((first.kind, first.words[0]), (DeliveryKind::Notification, 2));
+    let second = ipc::receive(patience())?;
+    check_eq!((second.kind, second.words[0]), (DeliveryKind::Message, 5));
+    check_eq!(sender.join()?, 0);
     Ok(())
 }

@@ -151,7 +151,7 @@ pub(crate) fn reply(protocol: i64, words: &[u64], items: &[Slot]) -> Result<()> 
             *answer = Some((protocol, words.to_vec(), items));
             Ok(())
         }
-        _ => Err(ErrorCode::send(ErrorNumber::NoCaller)),
+        _ => Err(ErrorCode::send(ErrorNumber::NotExistent)),
     })
 }
 

@@ -5,7 +5,8 @@ use core::fmt;
 
 use abi::rights::Kind;
 use abi::utcb::{
-    DIAGNOSIS_CALL, DIAGNOSIS_ERROR, DIAGNOSIS_OBJECT, DIAGNOSIS_OPERATION, DIAGNOSIS_SLOT,
+    CYCLE_MAX, DIAGNOSIS_CALL, DIAGNOSIS_CYCLE, DIAGNOSIS_CYCLE_THREADS, DIAGNOSIS_ERROR,
+    DIAGNOSIS_OBJECT, DIAGNOSIS_OPERATION, DIAGNOSIS_SLOT,
 };
 use abi::{Code, ErrorCode, Rights, op};
 use postern_abi as abi;
@@ -31,6 +32,42 @@ pub struct Refusal {
     pub object: u64,
     /// Word 0 of the message: the operation, if it was one ([`op`]).
     pub operation: u64,
+}
+
+/// Threads of which each waited for the next one, and the last for the first,
+/// until the wait of the first one timed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cycle {
+    threads: [u64; CYCLE_MAX],
+    length: usize,
+}
+
+impl Cycle {
+    /// Their ids, as LIST tells them, the caller first.
+    #[must_use]
+    pub fn threads(&self) -> &[u64] {
+        &self.threads[..self.length]
+    }
+}
+
+/// The cycle in which the last refused call waited, if its record names one.
+#[must_use]
+pub fn cycle() -> Option<Cycle> {
+    ErrorCode::decode(utcb::read(DIAGNOSIS_ERROR))?;
+    let length = (utcb::read(DIAGNOSIS_CYCLE) as usize).min(CYCLE_MAX);
+    let id = |at| if at < length { utcb::read(DIAGNOSIS_CYCLE_THREADS + at) } else { 0 };
+    (length > 0).then(|| Cycle { threads: core::array::from_fn(id), length })
+}
+
+impl fmt::Display for Cycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = self.threads().iter().chain(self.threads().first());
+        for (index, id) in numbers.enumerate() {
+            let before = if index == 0 { "thread " } else { " waits for " };
+            write!(f, "{before}#{}", id & 0xffff_ffff)?;
+        }
+        Ok(())
+    }
 }
 
 /// Turns the records on or off for the calling thread. They cost nothing while

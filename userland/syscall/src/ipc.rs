@@ -78,7 +78,8 @@ fn ipc(rax: u64, rdi: u64, tag: Tag, words: [u64; 4]) -> Result<Delivery> {
 /// In the send phase: `NotExistent`, `Timeout`, `Cancelled`, `Inval` (tag),
 /// `MsgCut` (the receiver declared no room for the items). In the receive
 /// phase: `Timeout`, `Cancelled`, `Aborted` (the server died or dropped the
-/// right to answer). For an operation: see the operation.
+/// right to answer), `MsgCut` (the answer had an item without a fitting
+/// window, and the replier was told, too). For an operation: see the operation.
 #[inline(always)]
 pub fn call(slot: Slot, tag: Tag, words: [u64; 4], timeouts: Timeouts) -> Result<Delivery> {
     let rax = Code::Call.encode(IpcFlags::empty(), timeouts.send, timeouts.receive);
@@ -109,11 +110,13 @@ pub fn receive(timeout: Timeout) -> Result<Delivery> {
 }
 
 /// Waits for a message from one source only: a gate that is bound to this
-/// thread, or any notification (R needed).
+/// thread, any notification (R needed), or another thread (no right is needed),
+/// whose messages are taken through whichever gate they come.
 ///
 /// # Errors
-/// As [`receive`]; `NotExistent` if the source is gone, `Inval` for a gate that
-/// is not bound to this thread, `Perm` without R.
+/// As [`receive`]; `NotExistent` if the source is gone, or is a thread that has
+/// ended and sent nothing; `Inval` for a gate that is not bound to this thread,
+/// and for the thread itself; `Perm` for a notification without R.
 #[inline]
 pub fn receive_from(source: Slot, timeout: Timeout) -> Result<Delivery> {
     utcb::set_receive_source(source);
@@ -125,8 +128,8 @@ pub fn receive_from(source: Slot, timeout: Timeout) -> Result<Delivery> {
 /// the label register.
 ///
 /// # Errors
-/// `NoCaller` with nothing to answer; `NotExistent` if the caller does not wait
-/// any more; `MsgCut` if the answer does not fit.
+/// `NotExistent` with nothing to answer, or if the caller does not wait any
+/// more; `MsgCut` if the answer does not fit.
 #[inline(always)]
 pub fn reply(label: u64, tag: Tag, words: [u64; 4]) -> Result<()> {
     ipc(Code::Reply.plain(), label, tag, words).map(drop)

@@ -42,9 +42,9 @@ pub use ipc::{Delivery, DeliveryKind, Timeouts};
 pub use message::{Message, ReceivedItem};
 pub use object::{
     AddedContext, ContextInfo, Entry, EntryInfo, Factory, FactoryInfo, Gate, GateInfo, IoPort,
-    IoPortInfo, Irq, IrqInfo, ListedCapability, Log, Memory, MemoryInfo, Notification, PortWidth,
-    Registers, Relay, RelayInfo, Scheduler, SchedulerInfo, Task, TaskInfo, Thread, ThreadInfo,
-    Trigger, operate,
+    IoPortInfo, Irq, IrqInfo, ListedCapability, Log, Memory, MemoryInfo, ModifySenders,
+    Notification, PortWidth, Registers, Relay, RelayInfo, Scheduler, SchedulerInfo, Task, TaskInfo,
+    Thread, ThreadInfo, Trigger, operate,
 };
 pub use postern_abi as abi;
 pub use reader::{Malformed, Packed, Reader};

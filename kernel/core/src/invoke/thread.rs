@@ -9,7 +9,7 @@ use super::{Answer, Reaction, Request, Result, refuse};
 use crate::Kernel;
 use crate::account::{Charged, NO_FRAMES, QUOTA};
 use crate::machine::{Form, Machine};
-use crate::object::thread::{Queue, State};
+use crate::object::thread::{Queue, Signal, State};
 use crate::object::{Factory, Gate, Task, Thread};
 
 /// Where the UTCB of the thread with this arena index is, in its task.
@@ -72,6 +72,18 @@ impl<M: Machine> Kernel<M> {
                 }
                 Ok(Answer::none().into())
             }
+            thread::MODIFY_SENDERS => {
+                self.need(request, Rights::S)?;
+                self.modify_senders(request, reference)
+            }
+            thread::NOTIFY_DELETION => {
+                self.need(request, Rights::W)?;
+                let deletion = self.deletion_item(request, reference)?;
+                if let Some(thread) = self.threads.get_mut(reference) {
+                    thread.deletion = deletion;
+                }
+                Ok(Answer::none().into())
+            }
             thread::GET_REGISTERS => {
                 self.need(request, Rights::R)?;
                 self.get_registers(request, reference)
@@ -112,6 +124,27 @@ impl<M: Machine> Kernel<M> {
         }
         let item = self.item_of(request, 0, Kind::Gate, Rights::empty())?;
         Ok(Some(item.target.reference()))
+    }
+
+    /// The notification in item 0 and its bits, if there is an item.
+    fn deletion_item(
+        &self,
+        request: &Request<M>,
+        thread: Ref<Thread<M>>,
+    ) -> core::result::Result<Option<Signal<M>>, postern_abi::ErrorCode> {
+        if request.tag.items() == 0 {
+            return Ok(None);
+        }
+        let bits = self.word(request, 1)?;
+        let item = self.item_of(request, 0, Kind::Notification, Rights::W)?;
+        if bits == 0 {
+            return Err(refuse(ErrorNumber::Inval, 1));
+        }
+        let known = self.threads.get(thread).and_then(|thread| thread.deletion);
+        if known.is_some_and(|old| self.notifications.get(old.notification).is_some()) {
+            return Err(refuse(ErrorNumber::Busy, 0));
+        }
+        Ok(Some(Signal { notification: item.target.reference(), bits }))
     }
 
     /// Gives a new thread a home and a UTCB; returns the UTCB's address.

@@ -106,7 +106,8 @@ impl<M: Machine> Kernel<M> {
         }
         let (caller, slot, mut carries) = match saved {
             None => {
-                let none = ErrorCode::send(ErrorNumber::NoCaller);
+                // Whether it was used up or never there: as an empty slot.
+                let none = ErrorCode::send(ErrorNumber::NotExistent);
                 let holder = self.threads.get(thread).ok_or(none)?;
                 if holder.is_context() {
                     // A crossing ends by Return.

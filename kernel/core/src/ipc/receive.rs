@@ -25,12 +25,17 @@ impl<M: Machine> Kernel<M> {
         let Some(receiver) = self.threads.get_mut(thread) else {
             return Err(ErrorCode::receive(ErrorNumber::NotExistent));
         };
-        if receiver.is_context() && matches!(source, Source::Open) {
+        if receiver.is_context() && matches!(source, Source::Open | Source::Partner(_)) {
             return Err(ErrorCode::receive(ErrorNumber::Abroad));
         }
         receiver.source = source;
         if self.take_next(thread) {
             return Ok(Done::Settled);
+        }
+        if let Source::Partner(partner) = source
+            && !self.threads.get(partner).is_some_and(Thread::is_alive)
+        {
+            return Err(ErrorCode::receive(ErrorNumber::NotExistent));
         }
         if timeout != Timeout::NEVER && !self.limit_receive(thread, timeout) {
             return Err(ErrorCode::receive(ErrorNumber::Timeout));
@@ -41,8 +46,10 @@ impl<M: Machine> Kernel<M> {
         if let Some(receiver) = self.threads.get_mut(thread) {
             receiver.state = State::Receiving;
         }
-        if closed && let Source::Notification(notification) = source {
-            self.enter(thread, Queue::Notification(notification));
+        match source {
+            Source::Notification(only) => self.enter(thread, Queue::Notification(only)),
+            Source::Partner(only) => self.enter(thread, Queue::Partner(only)),
+            Source::Open | Source::Gate(_) => {}
         }
         Ok(Done::Settled)
     }
@@ -69,7 +76,7 @@ impl<M: Machine> Kernel<M> {
             // says so just goes on to the next one.
             Err(error)
                 if flags.contains(IpcFlags::OPTIONAL)
-                    && matches!(error.number, ErrorNumber::NoCaller | ErrorNumber::NotExistent) =>
+                    && error.number == ErrorNumber::NotExistent =>
             {
                 None
             }
@@ -103,6 +110,15 @@ impl<M: Machine> Kernel<M> {
                 self.check_rights(rights, Rights::R, 0)
                     .map_err(|error| ErrorCode { phase: Phase::Receive, ..error })?;
                 Ok(Source::Notification(target.reference()))
+            }
+            Kind::Thread => {
+                // Nobody receives from himself.
+                let partner = target.reference();
+                if partner == thread {
+                    Err(ErrorCode::receive(ErrorNumber::Inval))
+                } else {
+                    Ok(Source::Partner(partner))
+                }
             }
             _ => Err(ErrorCode::receive(ErrorNumber::WrongKind)),
         }
@@ -185,6 +201,11 @@ impl<M: Machine> Kernel<M> {
             Source::Open => return self.threads.at(senders.first()?),
             Source::Gate(gate) => gate,
             Source::Notification(_) => return None,
+            Source::Partner(partner) => {
+                let queue = self.threads.get(partner)?.queue;
+                let is_here = matches!(queue, Queue::Thread(at) if at == receiver);
+                return is_here.then_some(partner);
+            }
         };
         let mut at = senders.first();
         while let Some(index) = at {

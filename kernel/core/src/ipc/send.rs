@@ -121,10 +121,40 @@ impl<M: Machine> Kernel<M> {
         message.label = gate.label | message.rights;
         let target = self.threads.get(receiver).filter(|thread| thread.is_alive()).ok_or(gone)?;
         if receiver == thread || !target.accepts(message.gate) {
+            if target.awaits_partner(thread) {
+                return self.send_to_listener(thread, receiver, message, receive);
+            }
             return self.wait_to_send(thread, message, Queue::Thread(receiver), send, receive);
         }
         self.transfer(thread, receiver, &message)?;
-        match message.expects {
+        self.settle_sender(thread, receiver, message.expects, receive)
+    }
+
+    /// Delivers to a thread that waits for messages of this sender only.
+    #[cold]
+    fn send_to_listener(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        receiver: Ref<Thread<M>>,
+        message: Message<M>,
+        receive: Timeout,
+    ) -> Outcome {
+        self.transfer(thread, receiver, &message)?;
+        // Other receivers stand in no queue.
+        self.detach(receiver);
+        self.settle_sender(thread, receiver, message.expects, receive)
+    }
+
+    /// What becomes of the two after a delivery to a receiver that waited.
+    #[inline(always)]
+    fn settle_sender(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        receiver: Ref<Thread<M>>,
+        expects: Expects,
+        receive: Timeout,
+    ) -> Outcome {
+        match expects {
             Expects::Answer => {
                 if self.await_answer(thread, receiver, receive) {
                     self.hand_over(receiver);
@@ -299,7 +329,14 @@ impl<M: Machine> Thread<M> {
             && match self.source {
                 Source::Open => true,
                 Source::Gate(only) => only == gate,
-                Source::Notification(_) => false,
+                Source::Notification(_) | Source::Partner(_) => false,
             }
+    }
+
+    /// Whether it waits for messages of `sender` only.
+    #[inline]
+    fn awaits_partner(&self, sender: Ref<Self>) -> bool {
+        self.state == State::Receiving
+            && matches!(self.source, Source::Partner(only) if only == sender)
     }
 }

@@ -23,7 +23,7 @@ impl<M: Machine> Kernel<M> {
         let wanted = match thread.source {
             Source::Open => thread.notification,
             Source::Notification(only) => Some(only),
-            Source::Gate(_) => None,
+            Source::Gate(_) | Source::Partner(_) => None,
         };
         let Some(wanted) = wanted else { return false };
         let Some(found) = self.notifications.get_mut(wanted) else { return false };

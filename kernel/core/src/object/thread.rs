@@ -49,6 +49,8 @@ pub enum Queue<M: Machine> {
     Thread(Ref<Thread<M>>),
     /// Threads that wait for the signals of one notification only.
     Notification(Ref<Notification<M>>),
+    /// Receivers that wait for messages of this thread only.
+    Partner(Ref<Thread<M>>),
     /// Callers that wait for a free context.
     Entry(Ref<Entry<M>>),
 }
@@ -61,6 +63,8 @@ pub enum Source<M: Machine> {
     Gate(Ref<Gate<M>>),
     /// From one notification only.
     Notification(Ref<Notification<M>>),
+    /// Whatever one thread sends, through whichever gate.
+    Partner(Ref<Thread<M>>),
 }
 
 /// A right to answer: who waits, and for the answer to which of its calls.
@@ -69,6 +73,14 @@ pub struct Caller<M: Machine> {
     pub thread: Ref<Thread<M>>,
     /// The number of its call; a later call has another one.
     pub number: u32,
+}
+
+/// Bits to signal when something happens.
+pub struct Signal<M: Machine> {
+    /// Where; it may be gone.
+    pub notification: Ref<Notification<M>>,
+    /// What; not 0.
+    pub bits: u64,
 }
 
 // Manual impls: deriving would ask for `M: Copy`, which is not needed.
@@ -81,7 +93,7 @@ macro_rules! copy {
         impl<M: Machine> Copy for $name<M> {}
     )*};
 }
-copy!(Queue, Source, Caller);
+copy!(Queue, Source, Caller, Signal);
 
 /// What a message expects after its delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +123,17 @@ pub struct Message<M: Machine> {
 }
 copy!(Message);
 
+/// The run of modify senders over those that wait at a thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SenderRun {
+    /// One is under way; a second one has to wait.
+    pub is_running: bool,
+    /// Number of the last one that began.
+    pub number: u32,
+    /// The sender that the next step begins with: all before it are done.
+    pub cursor: Option<u32>,
+}
+
 /// A thread.
 pub struct Thread<M: Machine> {
     /// Registers of the activation.
@@ -139,6 +162,13 @@ pub struct Thread<M: Machine> {
     pub window: M::Window,
     /// Senders that wait for it to receive.
     pub senders: WaitQueue,
+    /// Threads that wait for its messages only.
+    pub listeners: WaitQueue,
+    /// The run of modify senders over its senders.
+    pub sender_run: SenderRun,
+    /// Number of the last run that its waiting message had its turn in, or
+    /// that began before it waited.
+    pub run_seen: u32,
     /// What it is sending.
     pub message: Option<Message<M>>,
     /// The thread that holds the implicit right to answer its call, or the
@@ -152,6 +182,8 @@ pub struct Thread<M: Machine> {
     pub segments: Holdings<Ref<Self>, Share<M>>,
     /// The notification bound to it.
     pub notification: Option<Ref<Notification<M>>>,
+    /// What is signalled when a gate goes that is bound to this thread.
+    pub deletion: Option<Signal<M>>,
     /// Who is told of its end.
     pub exit_gate: Option<Ref<Gate<M>>>,
     /// Who is told of its faults.
@@ -260,12 +292,16 @@ impl<M: Machine> Thread<M> {
             queue: Queue::None,
             window: M::Window::default(),
             senders: WaitQueue::default(),
+            listeners: WaitQueue::default(),
+            sender_run: SenderRun::default(),
+            run_seen: 0,
             message: None,
             answerer: None,
             receive_timeout: Timeout::NEVER,
             timeout: None,
             segments: Holdings::default(),
             notification: None,
+            deletion: None,
             exit_gate: None,
             fault_gate: None,
             fault: None,

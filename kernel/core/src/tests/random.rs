@@ -18,6 +18,7 @@ use postern_abi::{PAGE, Rights, op, utcb};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use super::shadow::Shadow;
 use super::world::World;
 use crate::machine::Next;
 use step::{Step, step};
@@ -87,6 +88,15 @@ pub(super) fn apply(world: &mut World, step: &Step) {
             let mut words = [0x40_0000; 20];
             words[0] = op::thread::SET_REGISTERS;
             world.operate(thread, &words, &[]);
+        }
+        Step::ModifySenders { thread, rules, words } => {
+            let mut all = [op::thread::MODIFY_SENDERS; 9];
+            all[1..5].copy_from_slice(&words);
+            all[5..].copy_from_slice(&words);
+            world.operate(thread, &all[..1 + 4 * rules], &[]);
+        }
+        Step::NotifyDeletion { thread, notification, bits } => {
+            world.operate(thread, &[op::thread::NOTIFY_DELETION, bits], &[(notification, all)]);
         }
         Step::Priority { thread, priority } => {
             let words = [op::scheduler::SET_PRIORITY, priority];
@@ -168,7 +178,7 @@ pub(super) fn apply(world: &mut World, step: &Step) {
             let code = if call { Code::Call } else { Code::Send };
             let rax = code.encode(IpcFlags::empty(), timeout(send), timeout(receive));
             let tag = Tag::new(1, 6).with_items(items);
-            world.call(rax, [u64::from(slot), tag.bits(), 1, 2, 3, 4]);
+            world.call(rax, [u64::from(slot), tag.bits(), world.payload, 2, 3, 4]);
         }
         Step::Receive { window, timeout: choice, closed, source } => {
             world.poke(utcb::WINDOWS, u64::from(window));
@@ -330,17 +340,31 @@ pub(super) fn furnished() -> World {
     world
 }
 
-/// Carries out the operations; returns how many, because it ends when nobody
-/// will ever run again.
-fn play(mut world: World, steps: &[Step]) -> usize {
+/// Carries out the operations and compares the kernel with a model of its
+/// messages; returns how many operations, because it ends when nobody will ever
+/// run again, and the model.
+pub(super) fn play(mut world: World, steps: &[Step]) -> (usize, Shadow) {
+    let mut shadow = Shadow::default();
     for (done, step) in steps.iter().enumerate() {
+        let before = world.kernel.threads.len();
         if !somebody_runs(&mut world) {
-            return done;
+            return (done, shadow);
+        }
+        shadow.compare(&mut world, None, true);
+        let mut run = None;
+        match *step {
+            Step::Send { slot, .. } => world.payload = shadow.send(&world, slot),
+            Step::ModifySenders { thread, rules, words } if rules > 0 => {
+                run = shadow.modify(&world, thread, words);
+            }
+            _ => {}
         }
         apply(&mut world, step);
+        let some_died = world.kernel.threads.len() < before;
+        shadow.compare(&mut world, run, some_died);
         world.kernel.check();
     }
-    steps.len()
+    (steps.len(), shadow)
 }
 
 /// Operations that the property test carries out, each followed by a check of
@@ -373,7 +397,7 @@ pub(super) fn hold(
         let mut runner = TestRunner::new(config.clone());
         let counted = Cell::new(0);
         let result = runner.run(&strategy, |steps| {
-            counted.set(counted.get() + play(world(), &steps));
+            counted.set(counted.get() + play(world(), &steps).0);
             Ok(())
         });
         if let Err(failure) = result {

@@ -23,6 +23,8 @@ const FRAMES: usize = 4096;
 /// The kernel of a test.
 pub struct World {
     pub kernel: Kernel<Sim>,
+    /// Word 0 of the messages that random operations send.
+    pub payload: u64,
 }
 
 /// What a system call returned.
@@ -43,7 +45,7 @@ impl World {
         let image = Flat::new(&image).expect("well-formed");
         let archive = Frames::device(FRAMES as u64 + 16, 2);
         kernel.start_init(archive, 8000, image).expect("init starts");
-        let mut world = Self { kernel };
+        let mut world = Self { kernel, payload: 1 };
         assert_eq!(world.kernel.settle(), Next::User);
         world
     }

@@ -15,6 +15,7 @@ mod memory;
 mod notification;
 mod relay;
 mod scheduler;
+mod senders;
 mod task;
 mod thread;
 
@@ -28,6 +29,7 @@ pub use memory::{Memory, MemoryInfo};
 pub use notification::Notification;
 pub use relay::{Relay, RelayInfo};
 pub use scheduler::{Scheduler, SchedulerInfo};
+pub use senders::ModifySenders;
 pub use task::{ListedCapability, Task, TaskInfo};
 pub use thread::{Registers, Thread, ThreadInfo};
 

@@ -1,13 +1,13 @@
 //! Thread: a scheduling state and an activation.
 
 use abi::op::thread::{
-    BIND, CANCEL, GET_REGISTERS, INFO, RESUME, SET_EXIT_GATE, SET_FAULT_GATE, SET_REGISTERS, START,
-    STOP, ThreadState,
+    BIND, CANCEL, GET_REGISTERS, INFO, NOTIFY_DELETION, RESUME, SET_EXIT_GATE, SET_FAULT_GATE,
+    SET_REGISTERS, START, STOP, ThreadState,
 };
 use postern_abi as abi;
 
 use crate::slot::handle;
-use crate::{Gate, Item, Result, Task, operate, utcb};
+use crate::{Gate, Item, Notification, Result, Task, operate, utcb};
 
 handle! {
     /// A thread. The operations act on its home activation.
@@ -118,6 +118,24 @@ impl Thread {
             Some(gate) => operate(self.0, &[SET_FAULT_GATE], &[Item::all(gate.0)]).map(drop),
             None => operate(self.0, &[SET_FAULT_GATE], &[]).map(drop),
         }
+    }
+
+    /// Has `bits` of `notification` (W needed there) signalled whenever a gate
+    /// that is bound to this thread is destroyed. Needs W.
+    ///
+    /// # Errors
+    /// `Perm` without the rights, `Inval` if item 0 is no notification or there
+    /// are no bits, `Busy` if the thread has such a notification already.
+    pub fn notify_deletion(self, notification: Notification, bits: u64) -> Result<()> {
+        operate(self.0, &[NOTIFY_DELETION, bits], &[Item::all(notification.0)]).map(drop)
+    }
+
+    /// Has nothing signalled any more. Needs W.
+    ///
+    /// # Errors
+    /// `Perm` without W.
+    pub fn forget_deletion(self) -> Result<()> {
+        operate(self.0, &[NOTIFY_DELETION], &[]).map(drop)
     }
 
     /// Registers of a thread that is stopped, new, or waits for its fault

@@ -17,6 +17,8 @@ pub enum Step {
     ExitGate { thread: u32, gate: u32 },
     FaultGate { thread: u32, gate: u32 },
     SetRegisters { thread: u32 },
+    ModifySenders { thread: u32, rules: usize, words: [u64; 4] },
+    NotifyDeletion { thread: u32, notification: u32, bits: u64 },
     Priority { thread: u32, priority: u64 },
     BindGate { gate: u32, thread: u32, label: u64 },
     Unbind { gate: u32 },
@@ -79,6 +81,11 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (slot(), slot()).prop_map(|(thread, gate)| Step::ExitGate { thread, gate }),
         3 => (slot(), slot()).prop_map(|(thread, gate)| Step::FaultGate { thread, gate }),
         1 => slot().prop_map(|thread| Step::SetRegisters { thread }),
+        2 => (slot(), 0usize..3, prop::array::uniform4(0u64..64))
+            .prop_map(|(thread, rules, words)| Step::ModifySenders { thread, rules, words }),
+        1 => (slot(), slot(), 0u64..4).prop_map(|(thread, notification, bits)| {
+            Step::NotifyDeletion { thread, notification, bits }
+        }),
         1 => (slot(), 0u64..300).prop_map(|(thread, priority)| Step::Priority { thread, priority }),
         3 => (slot(), slot(), 0u64..64)
             .prop_map(|(gate, thread, label)| Step::BindGate { gate, thread, label }),
@@ -105,12 +112,12 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (slot(), 0u64..3, slot())
             .prop_map(|(memory, pages, to)| Step::Split { memory, pages, to }),
         1 => slot().prop_map(|factory| Step::Empty { factory }),
-        8 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
+        12 => (slot(), any::<bool>(), 0usize..3, slot(), any::<bool>(), 0u8..3, 0u8..3).prop_map(
             |(slot, call, items, item, moved, send, receive)| Step::Send {
                 slot, call, items, item, moved, send, receive
             }
         ),
-        8 => (slot(), 0u8..3, any::<bool>(), slot()).prop_map(|(window, timeout, closed, source)| {
+        12 => (slot(), 0u8..3, any::<bool>(), slot()).prop_map(|(window, timeout, closed, source)| {
             Step::Receive { window, timeout, closed: closed && source % 2 == 0 || source == BASE + 7, source }
         }),
         6 => (any::<bool>(), any::<bool>(), slot(), slot(), 0usize..2).prop_map(
