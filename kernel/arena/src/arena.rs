@@ -11,16 +11,20 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
+use core::num::NonZeroU64;
 use core::ops::Range;
+use core::ptr::NonNull;
 
 use crate::region::{PAGE, Page, Region, Vacant};
 use crate::table::Table;
 
 /// Names an object in an [`Arena`]. Copying it gives no access and keeps
 /// nothing alive; after the object is removed it finds nothing.
+///
+/// The index in the lower half, the generation, which is odd, in the upper one:
+/// one word to store and to compare, and never 0.
 pub struct Ref<T> {
-    index: u32,
-    generation: u32,
+    name: NonZeroU64,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -31,22 +35,44 @@ impl<T> Ref<T> {
     #[inline(always)]
     #[must_use]
     pub const fn new(index: u32, generation: u32) -> Self {
-        Self { index, generation: generation | 1, kind: PhantomData }
+        match NonZeroU64::new(name(index, generation | 1)) {
+            Some(name) => Self { name, kind: PhantomData },
+            None => unreachable!(),
+        }
     }
 
     /// Position in the arena.
     #[inline(always)]
     #[must_use]
     pub const fn index(self) -> u32 {
-        self.index
+        self.name.get() as u32
     }
 
     /// Generation of the object at that position.
     #[inline(always)]
     #[must_use]
     pub const fn generation(self) -> u32 {
-        self.generation
+        (self.name.get() >> 32) as u32
     }
+
+    /// The same two numbers as the name of another kind of object, where names
+    /// of several kinds are kept in one place; a wrong one finds nothing, or
+    /// something else.
+    #[inline(always)]
+    #[must_use]
+    pub const fn cast<U>(self) -> Ref<U> {
+        Ref { name: self.name, kind: PhantomData }
+    }
+
+    #[inline(always)]
+    const fn place(self) -> usize {
+        self.index() as usize
+    }
+}
+
+/// What a slot with this index and generation is called.
+const fn name(index: u32, generation: u32) -> u64 {
+    (generation as u64) << 32 | index as u64
 }
 
 impl<T> Clone for Ref<T> {
@@ -59,18 +85,18 @@ impl<T> Copy for Ref<T> {}
 impl<T> PartialEq for Ref<T> {
     #[inline(always)]
     fn eq(&self, other: &Self) -> bool {
-        self.index == other.index && self.generation == other.generation
+        self.name == other.name
     }
 }
 impl<T> Eq for Ref<T> {}
 impl<T> Hash for Ref<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.index, self.generation).hash(state);
+        self.name.hash(state);
     }
 }
 impl<T> fmt::Debug for Ref<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "#{}.{}", self.index, self.generation)
+        write!(f, "#{}.{}", self.index(), self.generation())
     }
 }
 
@@ -80,20 +106,32 @@ const NONE: u32 = u32::MAX;
 /// age can match a later object.
 const LAST: u32 = u32::MAX - 1;
 
-/// A place for an object. `generation` is odd exactly while `value` is
-/// initialised. It comes first, so that it lies in the page in which the slot
-/// begins; the links count while the slot is on the free list.
+/// A place for an object. The generation in its name is odd exactly while
+/// `value` is initialised. The name comes first, so that it lies in the page in
+/// which the slot begins; the links count while the slot is on the free list.
 #[repr(C)]
 struct Slot<T> {
-    generation: u32,
+    name: u64,
     next: u32,
     previous: u32,
     value: MaybeUninit<T>,
 }
 
+impl<T> Slot<T> {
+    #[inline(always)]
+    const fn generation(&self) -> u32 {
+        (self.name >> 32) as u32
+    }
+
+    #[inline(always)]
+    const fn is(&self, reference: Ref<T>) -> bool {
+        self.name == reference.name.get()
+    }
+}
+
 impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
-        if self.generation % 2 == 1 {
+        if self.generation() % 2 == 1 {
             // SAFETY: an odd generation means that the value is initialised.
             unsafe { self.value.assume_init_drop() };
         }
@@ -126,7 +164,12 @@ pub struct Arena<T> {
     /// First page that is away.
     away: u32,
     live: usize,
+    /// The slot of a live object ([`Arena::choose`]).
+    chosen: Option<NonNull<Slot<T>>>,
 }
+
+// SAFETY: the arena owns its objects; `chosen` points to one of them.
+unsafe impl<T: Send> Send for Arena<T> {}
 
 impl<T> Arena<T> {
     /// Bytes that one object takes.
@@ -146,6 +189,7 @@ impl<T> Arena<T> {
             free: NONE,
             away: NONE,
             live: 0,
+            chosen: None,
         }
     }
 
@@ -203,7 +247,7 @@ impl<T> Arena<T> {
             let generation = place.generation;
             for index in Self::slots_in(number, self.slots.len()) {
                 if Self::pages_of(index).0 == number {
-                    self.slots[index].generation = generation;
+                    self.slots[index].name = name(index as u32, generation);
                 }
             }
             number
@@ -212,8 +256,8 @@ impl<T> Arena<T> {
         } else {
             // No page is away, so the slot that begins in the page before can
             // be written.
-            self.slots.grow(page, |_| Slot {
-                generation: 0,
+            self.slots.grow(page, |index| Slot {
+                name: name(index as u32, 0),
                 next: NONE,
                 previous: NONE,
                 value: MaybeUninit::uninit(),
@@ -237,7 +281,7 @@ impl<T> Arena<T> {
         let number = (first..=last).find(|number| {
             self.places.get(*number).is_some_and(|place| !place.away && place.live == 0)
                 && Self::slots_in(*number, self.slots.len())
-                    .all(|index| self.slots[index].generation < LAST)
+                    .all(|index| self.slots[index].generation() < LAST)
         })?;
         let mut highest = 0;
         for index in Self::slots_in(number, self.slots.len()) {
@@ -245,7 +289,7 @@ impl<T> Arena<T> {
                 self.unlink(index as u32);
             }
             if Self::pages_of(index).0 == number {
-                highest = highest.max(self.slots[index].generation);
+                highest = highest.max(self.slots[index].generation());
             }
         }
         self.places[number] = Place { generation: highest, live: 0, next: self.away, away: true };
@@ -270,7 +314,7 @@ impl<T> Arena<T> {
     fn is_usable(&self, index: usize) -> bool {
         let (first, last) = Self::pages_of(index);
         let away = |number: usize| self.places[number].away;
-        !away(first) && !away(last) && self.slots[index].generation < LAST
+        !away(first) && !away(last) && self.slots[index].generation() < LAST
     }
 
     /// Puts a slot on the free list.
@@ -307,27 +351,30 @@ impl<T> Arena<T> {
         }
         self.unlink(index);
         let slot = &mut self.slots[index as usize];
-        slot.generation += 1;
+        slot.name = name(index, slot.generation() + 1);
         slot.value.write(value);
-        let generation = slot.generation;
+        let made = Ref::new(index, slot.generation());
         self.count(index, 1);
-        Ok(Ref::new(index, generation))
+        Ok(made)
     }
 
     /// Takes an object out; its references find nothing from now on.
     pub fn remove(&mut self, reference: Ref<T>) -> Option<T> {
-        let slot = self.slots.get_mut(reference.index as usize)?;
-        if slot.generation != reference.generation {
+        let slot = self.slots.get_mut(reference.place())?;
+        if !slot.is(reference) {
             return None;
         }
         // SAFETY: the generation equals an odd one (`Ref::new`), so the value is initialised; it is
         // made even below, so the value is not used or dropped again.
         let value = unsafe { slot.value.assume_init_read() };
-        slot.generation += 1;
-        if slot.generation < LAST {
-            self.push(reference.index);
+        slot.name = name(reference.index(), reference.generation() + 1);
+        if self.chosen == Some(NonNull::from(&mut *slot)) {
+            self.chosen = None;
         }
-        self.count(reference.index, -1);
+        if reference.generation() + 1 < LAST {
+            self.push(reference.index());
+        }
+        self.count(reference.index(), -1);
         Some(value)
     }
 
@@ -345,8 +392,8 @@ impl<T> Arena<T> {
     #[inline(always)]
     #[must_use]
     pub fn get(&self, reference: Ref<T>) -> Option<&T> {
-        let slot = self.slots.get(reference.index as usize)?;
-        if slot.generation != reference.generation {
+        let slot = self.slots.get(reference.place())?;
+        if !slot.is(reference) {
             return None;
         }
         // SAFETY: the generation equals an odd one (`Ref::new`), so the value is initialised.
@@ -357,8 +404,8 @@ impl<T> Arena<T> {
     #[inline(always)]
     #[must_use]
     pub fn get_mut(&mut self, reference: Ref<T>) -> Option<&mut T> {
-        let slot = self.slots.get_mut(reference.index as usize)?;
-        if slot.generation != reference.generation {
+        let slot = self.slots.get_mut(reference.place())?;
+        if !slot.is(reference) {
             return None;
         }
         // SAFETY: the generation equals an odd one (`Ref::new`), so the value is initialised.
@@ -371,8 +418,8 @@ impl<T> Arena<T> {
     #[must_use]
     pub fn pair(&mut self, a: Ref<T>, b: Ref<T>) -> Option<(&mut T, &mut T)> {
         let [first, second] =
-            self.slots.get_disjoint_mut([a.index as usize, b.index as usize]).ok()?;
-        if first.generation != a.generation || second.generation != b.generation {
+            self.slots.get_disjoint_mut([a.place(), b.place()]).ok()?;
+        if !first.is(a) || !second.is(b) {
             return None;
         }
         // SAFETY: both generations equal odd ones (`Ref::new`), so both values
@@ -380,12 +427,39 @@ impl<T> Arena<T> {
         Some(unsafe { (first.value.assume_init_mut(), second.value.assume_init_mut()) })
     }
 
+    /// Makes an object the one that [`Arena::chosen`] finds without looking, for
+    /// as long as it exists.
+    #[inline]
+    pub fn choose(&mut self, reference: Ref<T>) {
+        let live = self.slots.get(reference.place()).is_some_and(|slot| slot.is(reference));
+        // SAFETY: an element of the table, as was just looked up.
+        self.chosen = live.then(|| unsafe { self.slots.base().add(reference.place()) });
+    }
+
+    /// The chosen object, and a way to the others while it is borrowed.
+    #[inline(always)]
+    #[must_use]
+    pub fn chosen(&mut self) -> Option<(&mut T, Others<'_, T>)> {
+        let mut slot = self.chosen?;
+        // SAFETY: an element of the table, borrowed exclusively with the arena.
+        let slot = unsafe { slot.as_mut() };
+        // SAFETY: a live object's (`remove` forgets it), so its generation is
+        // odd.
+        let name = unsafe { NonZeroU64::new_unchecked(slot.name) };
+        // SAFETY: as above.
+        let object = unsafe { slot.value.assume_init_mut() };
+        let len = self.slots.len();
+        let slots = self.slots.base();
+        let name = Ref { name, kind: PhantomData };
+        Some((object, Others { slots, len, name, chosen: &mut self.chosen }))
+    }
+
     /// The reference of the live object at `index`, if there is one.
     #[inline(always)]
     #[must_use]
     pub fn at(&self, index: u32) -> Option<Ref<T>> {
         let slot = self.slots.get(index as usize)?;
-        (slot.generation % 2 == 1).then(|| Ref::new(index, slot.generation))
+        (slot.generation() % 2 == 1).then(|| Ref::new(index, slot.generation()))
     }
 
     /// The live object at `index`, if there is one. For links between objects
@@ -415,11 +489,73 @@ impl<T> Arena<T> {
     #[cfg(test)]
     pub(crate) fn age(&mut self, index: u32, generation: u32) {
         assert!(self.at(index).is_some() && generation % 2 == 1);
-        self.slots[index as usize].generation = generation;
+        self.slots[index as usize].name = name(index, generation);
     }
 
     /// References of all live objects, by index.
     pub fn refs(&self) -> impl Iterator<Item = Ref<T>> {
         (0..self.slots.len() as u32).filter_map(|index| self.at(index))
+    }
+}
+
+/// The objects of an [`Arena`] but for the chosen one ([`Arena::chosen`]).
+pub struct Others<'a, T> {
+    slots: NonNull<Slot<T>>,
+    len: usize,
+    name: Ref<T>,
+    chosen: &'a mut Option<NonNull<Slot<T>>>,
+}
+
+impl<'a, T> Others<'a, T> {
+    /// The reference of the chosen object.
+    #[inline(always)]
+    #[must_use]
+    pub fn chosen(&self) -> Ref<T> {
+        self.name
+    }
+
+    /// The object, unless it was removed or is the chosen one.
+    #[inline(always)]
+    #[must_use]
+    pub fn find(self, reference: Ref<T>) -> Option<Other<'a, T>> {
+        if reference.place() >= self.len {
+            return None;
+        }
+        // SAFETY: below `len`, so inside of the table.
+        let slot = unsafe { self.slots.add(reference.place()) };
+        if *self.chosen == Some(slot) {
+            return None;
+        }
+        // SAFETY: an element of the arena, which is borrowed exclusively, and
+        // not the one that `Arena::chosen` gave out.
+        if unsafe { !slot.as_ref().is(reference) } {
+            return None;
+        }
+        Some(Other { slot, chosen: self.chosen })
+    }
+}
+
+/// An object that is not the chosen one.
+pub struct Other<'a, T> {
+    slot: NonNull<Slot<T>>,
+    chosen: &'a mut Option<NonNull<Slot<T>>>,
+}
+
+impl<'a, T> Other<'a, T> {
+    /// The object.
+    #[inline(always)]
+    #[must_use]
+    pub fn object(&self) -> &T {
+        // SAFETY: a live object, borrowed exclusively (`Others::find`).
+        unsafe { self.slot.as_ref().value.assume_init_ref() }
+    }
+
+    /// Makes it the chosen one.
+    #[inline(always)]
+    #[must_use]
+    pub fn choose(mut self) -> &'a mut T {
+        *self.chosen = Some(self.slot);
+        // SAFETY: as above; it is given out once, as `self` is used up.
+        unsafe { self.slot.as_mut().value.assume_init_mut() }
     }
 }

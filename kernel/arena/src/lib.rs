@@ -17,7 +17,7 @@ pub mod host;
 mod region;
 mod table;
 
-pub use arena::{Arena, Ref};
+pub use arena::{Arena, Other, Others, Ref};
 pub use region::{PAGE, Page, Region, Vacant};
 pub use table::Table;
 

@@ -43,6 +43,12 @@ impl<T> Table<T> {
         self.pages
     }
 
+    /// The first element, or where it will be.
+    #[inline(always)]
+    pub(crate) fn base(&self) -> NonNull<T> {
+        self.elements
+    }
+
     /// Address of page `number`.
     ///
     /// # Panics

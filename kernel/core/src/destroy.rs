@@ -48,6 +48,11 @@ impl<M: Machine> Kernel<M> {
             Kind::Entry => self.begin_entry_end(target.reference()),
             // Nobody waits for the borrower of one that is lent.
             Kind::Relay if self.withhold_relay(target.reference()) => return,
+            Kind::Gate => {
+                if let Some(gate) = self.gates.get_mut(target.reference()) {
+                    gate.settle();
+                }
+            }
             Kind::Factory => {
                 if let Some(factory) = self.factories.get_mut(target.reference()) {
                     factory.closed = true;

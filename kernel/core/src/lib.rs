@@ -33,6 +33,7 @@ mod crossing;
 mod destroy;
 mod diagnosis;
 mod entry;
+mod fast;
 mod fault;
 mod invoke;
 mod ipc;
@@ -52,6 +53,7 @@ mod tests;
 pub mod work;
 
 pub use boot::BootError;
+pub use fast::Resume;
 
 use core::cell::Cell;
 

@@ -163,6 +163,8 @@ pub enum Next {
 pub trait Machine: Sized {
     /// An address space: its root tables and the page-table frames below.
     type Space;
+    /// Names the root tables of a space, to make it current quickly.
+    type Root: Copy + Default;
     /// The kernel's own way to the UTCB page of a thread. It owns the frame.
     type Utcb;
     /// The page tables of a view of a relay segment: what the relay window
@@ -243,6 +245,11 @@ pub trait Machine: Sized {
     /// its relay window shows. The window is stored in every case, the empty
     /// one, too; translations of what was shown before are gone from this CPU.
     fn activate(&mut self, space: &Self::Space, window: Self::Window);
+    /// What [`Machine::switch`] takes for this space, for as long as the space
+    /// is not dismantled.
+    fn root(&self, space: &Self::Space) -> Self::Root;
+    /// [`Machine::activate`] for the space with this root.
+    fn switch(&mut self, root: Self::Root, window: Self::Window);
     /// Leaves whatever space is current for the kernel's own one, so that no
     /// CPU uses a space that is dismantled.
     fn deactivate(&mut self);

@@ -7,7 +7,7 @@ use postern_arena::{Arena, Ref};
 use crate::Kernel;
 use crate::machine::{Machine, Next};
 use crate::object::Thread;
-use crate::object::thread::{Queue, State};
+use crate::object::thread::{Queue, State, Wait};
 use crate::sched::{QueueLinks, Threads, TimeoutEntry};
 
 /// Deadlines that one timer interrupt deals with.
@@ -82,6 +82,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn wake(&mut self, thread: Ref<Thread<M>>) {
         let Some(woken) = self.threads.get_mut(thread) else { return };
         woken.state = State::Ready;
+        woken.wait = Wait::Other;
         woken.queue = Queue::Ready;
         let priority = woken.effective;
         self.ready.push(&mut self.threads, thread.index(), priority);
@@ -103,6 +104,7 @@ impl<M: Machine> Kernel<M> {
         }
         if let Some(woken) = self.threads.get_mut(thread) {
             woken.state = State::Ready;
+            woken.wait = Wait::Other;
             woken.queue = Queue::None;
             self.handoff = Some(thread);
         }
@@ -119,6 +121,7 @@ impl<M: Machine> Kernel<M> {
             self.handoff = None;
         }
         let Some(detached) = self.threads.get_mut(thread) else { return };
+        detached.wait = Wait::Other;
         let queue = core::mem::replace(&mut detached.queue, Queue::None);
         self.leave(thread, queue);
         if let Queue::Entry(entry) = queue {
@@ -134,6 +137,7 @@ impl<M: Machine> Kernel<M> {
             Queue::Gate(gate) => {
                 if let Some(gate) = self.gates.get_mut(gate) {
                     gate.waiting.remove(&mut self.threads, thread.index());
+                    gate.settle();
                 }
             }
             Queue::Notification(notification) => {
@@ -182,6 +186,7 @@ impl<M: Machine> Kernel<M> {
             Queue::Gate(gate) => {
                 if let Some(gate) = self.gates.get_mut(gate) {
                     gate.waiting.push(&mut self.threads, thread.index(), priority);
+                    gate.settle();
                 }
             }
             Queue::Notification(notification) => {
@@ -377,7 +382,8 @@ impl<M: Machine> Kernel<M> {
         } else if self.current.is_none() {
             self.schedule();
         }
-        let Some(current) = self.current.and_then(|current| self.threads.get(current)) else {
+        let running = self.current.and_then(|current| Some((current, self.threads.get(current)?)));
+        let Some((reference, current)) = running else {
             if self.work_list.is_some() {
                 return Next::Work;
             }
@@ -387,6 +393,7 @@ impl<M: Machine> Kernel<M> {
         if current.work.is_some() {
             return Next::Work;
         }
+        self.threads.choose(reference);
         Next::User
     }
 

@@ -118,6 +118,7 @@ impl Sim {
 
 impl Machine for Sim {
     type Space = Space;
+    type Root = u64;
     type Utcb = Utcb;
     type Tables = View;
     type Window = Window;
@@ -246,6 +247,17 @@ impl Machine for Sim {
             assert!(self.views.contains(&view), "a view that was taken apart is shown");
         }
         self.shown = Some((space.id, window));
+    }
+
+    fn root(&self, space: &Space) -> u64 {
+        space.id
+    }
+
+    fn switch(&mut self, root: u64, window: Window) {
+        if let Some((view, _)) = window {
+            assert!(self.views.contains(&view), "a view that was taken apart is shown");
+        }
+        self.shown = Some((root, window));
     }
 
     fn deactivate(&mut self) {

@@ -177,7 +177,11 @@ pub fn root() -> u64 {
 /// as long as it is in use.
 #[inline(always)]
 pub unsafe fn set_root(root: u64, changed: bool) {
-    if changed || self::root() != root {
+    let current: u64;
+    // SAFETY: only reads. The register holds nothing but the address, as roots
+    // are loaded without flags.
+    unsafe { core::arch::asm!("mov {}, cr3", out(reg) current, options(nomem, nostack, preserves_flags)) };
+    if changed || current != root {
         // SAFETY: as the caller promises: the kernel sees no difference. (Raw
         // assembly, as `Cr3::write` would first build typed frames.)
         unsafe { core::arch::asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };

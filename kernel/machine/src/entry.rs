@@ -198,8 +198,10 @@ extern "C" fn from_user() {
 /// flags, which the convention lets go.
 ///
 /// Everything that the convention destroys is left where it is, so that the
-/// Rust function finds the arguments in registers (`rcx` in place of `r10`,
-/// `rax` on the stack). It never returns: it ends in the exit.
+/// Rust functions find the arguments in registers (`rcx` in place of `r10`).
+/// The calls with a fast path, without flags and timeouts, have an entry of
+/// their own: what they are is then known. None of the functions returns; they
+/// end in the exit.
 #[unsafe(naked)]
 #[rustfmt::skip]
 pub extern "C" fn system_call() {
@@ -209,18 +211,28 @@ pub extern "C" fn system_call() {
         "mov [r11 + {rip} - {size}], rcx",
         "mov [r11 + {rsp} - {size}], rsp",
         "mov rsp, gs:[{stack}]",
+        "mov rcx, r10",
+        "cmp rax, {code_call}",
+        "je 2f",
+        "cmp rax, {code_reply_receive}",
+        "je 3f",
         // Keeps the stack aligned below the seventh argument.
         "push rax",
         "push rax",
-        "mov rcx, r10",
-        "call {system_call}",
+        "call {general}",
+        "2: call {call}",
+        "3: call {reply_receive}",
         "ud2",
         user_end = const percpu::USER_END,
         rip = const offset_of!(Registers, rip),
         rsp = const offset_of!(Registers, rsp),
         size = const size_of::<Registers>(),
         stack = const percpu::STACK,
-        system_call = sym trap::system_call,
+        code_call = const trap::CALL as u32,
+        code_reply_receive = const trap::REPLY_RECEIVE as u32,
+        general = sym trap::general,
+        call = sym trap::call,
+        reply_receive = sym trap::reply_receive,
     )
 }
 

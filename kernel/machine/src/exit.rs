@@ -7,6 +7,7 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
+use postern_core::Resume;
 use postern_core::machine::{CARRY, Fault, Form, Next, Registers, USER_FLAGS, UserState};
 
 use crate::entry::pop_registers;
@@ -60,10 +61,9 @@ unsafe fn resume(state: *mut UserState) -> ! {
     // SAFETY: valid (contract), and only this CPU uses it.
     let thread = unsafe { &mut *state };
     debug_assert!(postern_abi::address::is_user(thread.fs_base));
-    if !percpu::is_loaded(state, thread.fs_base) {
-        // SAFETY: valid for as long as the thread is current (contract).
-        unsafe { percpu::set_user_state(state, thread.fs_base) };
-    }
+    // The FS base every time: a user can change it without being seen.
+    // SAFETY: valid for as long as the thread is current (contract).
+    unsafe { percpu::set_user_state(state, thread.fs_base) };
     match thread.form {
         // SAFETY: as this function's.
         Form::Outputs => unsafe {
@@ -166,6 +166,62 @@ unsafe fn full(state: *const UserState) -> ! {
             "swapgs",
             "iretq",
             in("rdi") state,
+            options(noreturn),
+        )
+    }
+}
+
+/// Leaves to a thread that came by a system call, whose outputs are in hand.
+///
+/// # Safety
+/// As for [`leave`], but for `resume`: the core gave it out.
+#[inline(always)]
+pub unsafe fn fast<const KIND: u64>(resume: Resume<'_, KIND>) -> ! {
+    let Resume { user, label, tag, words } = resume;
+    debug_assert!(postern_abi::address::is_user(user.registers.rip));
+    debug_assert!(postern_abi::address::is_user(user.fs_base));
+    // SAFETY: the state is valid for as long as the thread is current, so
+    // entries from user code can save registers there. Nothing is used after
+    // this but registers and that state; interrupts are off, and what can still
+    // hit has its own stack. FS base and instruction pointer are canonical, so
+    // neither `wrmsr` nor `sysret` faults.
+    unsafe {
+        asm!(
+            "lea rax, [r11 + {size}]",
+            "mov gs:[{user_end}], rax",
+            "mov rbx, rdx",
+            "mov eax, [r11 + {fs_base}]",
+            "mov edx, [r11 + {fs_base} + 4]",
+            "mov ecx, {fs_base_msr}",
+            "wrmsr",
+            "mov rdx, rbx",
+            "mov eax, {kind}",
+            "mov rcx, [r11 + {rip}]",
+            "mov rsp, [r11 + {rsp}]",
+            "mov r11d, {always}",
+            "xor ebx, ebx",
+            "xor ebp, ebp",
+            "xor r12d, r12d",
+            "xor r13d, r13d",
+            "xor r14d, r14d",
+            "xor r15d, r15d",
+            "swapgs",
+            "sysretq",
+            in("r11") &raw const *user,
+            in("rdi") label,
+            in("rsi") tag,
+            in("rdx") words[0],
+            in("r10") words[1],
+            in("r8") words[2],
+            in("r9") words[3],
+            size = const size_of::<Registers>(),
+            user_end = const percpu::USER_END,
+            fs_base = const offset_of!(UserState, fs_base),
+            fs_base_msr = const 0xc000_0100_u32,
+            rip = const offset_of!(Registers, rip),
+            rsp = const offset_of!(Registers, rsp),
+            kind = const KIND,
+            always = const ALWAYS,
             options(noreturn),
         )
     }

@@ -19,8 +19,6 @@ use x86_64::structures::tss::TaskStateSegment;
 pub struct PerCpu {
     /// Top of the kernel stack, 16-byte aligned.
     pub stack: u64,
-    /// The FS base that was loaded last.
-    fs_base: u64,
     /// Number of this CPU.
     pub number: u32,
     /// Begins 4 bytes off, so that its first stack pointer lies on 8.
@@ -35,7 +33,6 @@ pub const STACK: usize = offset_of!(PerCpu, stack);
 /// that the CPU loads when an interrupt hits user code (`TSS.RSP0`).
 pub const USER_END: usize =
     offset_of!(PerCpu, tss) + offset_of!(TaskStateSegment, privilege_stack_table);
-const FS_BASE: usize = offset_of!(PerCpu, fs_base);
 const NUMBER: usize = offset_of!(PerCpu, number);
 
 const _: () = assert!(USER_END.is_multiple_of(8) && size_of::<Registers>().is_multiple_of(16));
@@ -47,7 +44,6 @@ impl PerCpu {
     pub const fn new(number: u32, stack: u64) -> Self {
         Self {
             stack,
-            fs_base: 0,
             number,
             tss: TaskStateSegment::new(),
             gdt: GlobalDescriptorTable::empty(),
@@ -98,13 +94,6 @@ pub fn user_state() -> *mut UserState {
     load::<USER_END>().wrapping_sub(size_of::<Registers>() as u64) as *mut UserState
 }
 
-/// Whether `state`, with this FS base, is what this CPU resumed last.
-#[inline(always)]
-#[must_use]
-pub fn is_loaded(state: *const UserState, fs_base: u64) -> bool {
-    user_state().cast_const() == state && load::<FS_BASE>() == fs_base
-}
-
 /// Where entries from user code save registers from now on, and the FS base of
 /// that code.
 ///
@@ -114,7 +103,6 @@ pub fn is_loaded(state: *const UserState, fs_base: u64) -> bool {
 #[inline(always)]
 pub unsafe fn set_user_state(state: *mut UserState, fs_base: u64) {
     store::<USER_END>(state as u64 + size_of::<Registers>() as u64);
-    store::<FS_BASE>(fs_base);
     // SAFETY: MSR 0xc000_0100 is the FS base, which the kernel does not use;
     // canonical as the caller promises.
     unsafe {

@@ -32,6 +32,24 @@ pub struct Space {
     root: Option<Table>,
 }
 
+/// Names the root table of a space that is not dismantled, which is the core's
+/// to see to: it forgets the threads of a task before it takes its space apart.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Root(u64);
+
+impl Root {
+    /// Sets what the relay window shows while this root is in use; its physical
+    /// address.
+    #[inline(always)]
+    #[must_use]
+    pub fn show(self, window: Entry) -> u64 {
+        debug_assert!(self.0 != 0, "a thread without a space runs");
+        // SAFETY: the frame of a root table (above), which nobody else writes.
+        Table(unsafe { Frame::new(self.0) }).set(WINDOW_SLOT, window);
+        self.0
+    }
+}
+
 impl Space {
     /// An empty space, or `None` when there is no frame for its root. Where
     /// the second frame is missing, `map` asks for it again.
@@ -120,17 +138,14 @@ impl Space {
         Ok(done)
     }
 
-    /// Sets what the relay window shows while this space is the current one;
-    /// the physical address of its root table.
+    /// Names its root table.
     ///
     /// # Panics
     /// When it was dismantled.
     #[inline(always)]
     #[must_use]
-    pub fn show(&self, window: Entry) -> u64 {
-        let root = self.root.expect("a dismantled space is not used");
-        root.set(WINDOW_SLOT, window);
-        root.0.physical()
+    pub fn root_table(&self) -> Root {
+        Root(self.root.expect("a dismantled space is not used").0.physical())
     }
 
     /// Unmaps as [`Machine::unmap`] says. A large page goes as a whole.

@@ -4,16 +4,71 @@
 //! runs on the kernel stack with interrupts off. It must never block and never
 //! look at user memory.
 
+use postern_abi::Code;
 use postern_core::machine::{Fault, Registers, UserState};
 
 use crate::tables::vector;
 use crate::{cell, cpu, exit, report};
 
-/// A system call. `rcx` stands for the user's `r10`.
+/// `Call` that waits for ever, as it is in `rax`.
+pub const CALL: u64 = Code::Call.plain();
+/// `ReplyReceive` that waits for ever.
+pub const REPLY_RECEIVE: u64 = Code::ReplyReceive.plain();
+
+/// System calls with a fast path: for each an entry that tries it and falls back
+/// to the general path. `rcx` stands for the user's `r10`.
+macro_rules! fast_paths {
+    ($($name:ident = $code:expr, $core:ident;)*) => {$(
+        /// As its code says.
+        ///
+        /// # Safety
+        /// Only for [`mod@crate::entry`]: it does not return.
+        pub unsafe extern "C" fn $name(
+            rdi: u64,
+            rsi: u64,
+            rdx: u64,
+            r10: u64,
+            r8: u64,
+            r9: u64,
+        ) -> ! {
+            // SAFETY: an entry from user code is the only user of the state, and the
+            // borrow ends before the exit or the general path.
+            let kernel = unsafe { cell::kernel() };
+            if let Some(resume) = kernel.$core(rdi, rsi, [rdx, r10, r8, r9]) {
+                // SAFETY: the core made this thread current.
+                unsafe { exit::fast(resume) }
+            }
+            #[cold]
+            #[inline(never)]
+            unsafe extern "C" fn fall_back(
+                rdi: u64,
+                rsi: u64,
+                rdx: u64,
+                r10: u64,
+                r8: u64,
+                r9: u64,
+            ) -> ! {
+                // SAFETY: as that function's.
+                unsafe { general(rdi, rsi, rdx, r10, r8, r9, $code) }
+            }
+            // SAFETY: as this function's.
+            unsafe { fall_back(rdi, rsi, rdx, r10, r8, r9) }
+        }
+    )*};
+}
+
+fast_paths! {
+    call = CALL, fast_call;
+    reply_receive = REPLY_RECEIVE, fast_reply_receive;
+}
+
+/// A system call that takes the general path.
 ///
 /// # Safety
 /// Only for [`mod@crate::entry`]: it does not return.
-pub unsafe extern "C" fn system_call(
+#[cold]
+#[inline(never)]
+pub unsafe extern "C" fn general(
     rdi: u64,
     rsi: u64,
     rdx: u64,

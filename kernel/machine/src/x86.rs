@@ -21,7 +21,7 @@ use crate::layout::{
 };
 use crate::paging::Entry;
 use crate::serial::Log;
-use crate::space::Space;
+use crate::space::{Root, Space};
 use crate::timer::{OneShot, Timer};
 use crate::window::ViewTables;
 use crate::{cpu, port};
@@ -136,6 +136,7 @@ fn place(area: Area) -> (u64, u64, usize) {
 
 impl Machine for X86 {
     type Space = Space;
+    type Root = Root;
     type Utcb = Utcb;
     type Tables = ViewTables;
     type Window = Entry;
@@ -263,9 +264,19 @@ impl Machine for X86 {
 
     #[inline]
     fn activate(&mut self, space: &Space, window: Entry) {
+        self.switch(space.root_table(), window);
+    }
+
+    #[inline(always)]
+    fn root(&self, space: &Space) -> Root {
+        space.root_table()
+    }
+
+    #[inline(always)]
+    fn switch(&mut self, root: Root, window: Entry) {
         // In every case, and before the root is loaded: nobody else's view must
         // be left there.
-        let root = space.show(window);
+        let root = root.show(window);
         let shown = core::mem::replace(&mut self.shown, window);
         // SAFETY: the root's upper half is the kernel's (`Space::new`), the
         // window's slot leads to tables of a view, and `dismantle` and `evict`

@@ -114,16 +114,22 @@ impl Target {
 }
 
 /// A slot: empty, or a capability with its place in the derivation tree.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Slot {
+    /// Index and generation, one word for the path of a call.
+    name: Ref<()>,
     kind: u8,
     rights: u8,
-    index: u32,
-    generation: u32,
     extra: u32,
     /// Place in the derivation tree.
     pub links: Links,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Self { name: Ref::new(0, 0), kind: 0, rights: 0, extra: 0, links: Links::default() }
+    }
 }
 
 impl Slot {
@@ -133,8 +139,7 @@ impl Slot {
         Self {
             kind: target.kind as u8,
             rights: rights.bits(),
-            index: target.index,
-            generation: target.generation,
+            name: Ref::new(target.index, target.generation),
             extra: target.extra,
             links: Links::default(),
         }
@@ -144,7 +149,29 @@ impl Slot {
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         let kind = Kind::decode(u64::from(self.kind))?;
-        Some(Target { kind, index: self.index, generation: self.generation, extra: self.extra })
+        let (index, generation) = (self.name.index(), self.name.generation());
+        Some(Target { kind, index, generation, extra: self.extra })
+    }
+
+    /// Whether it holds a capability of this kind.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is(&self, kind: Kind) -> bool {
+        self.kind == kind as u8
+    }
+
+    /// The reference of the object; the caller has looked at the kind.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reference<T>(&self) -> Ref<T> {
+        self.name.cast()
+    }
+
+    /// The rights as a gate shows them in the low bits of the label.
+    #[inline(always)]
+    #[must_use]
+    pub const fn shown_rights(&self) -> u64 {
+        (self.rights & (Rights::W.bits() | Rights::S.bits())) as u64
     }
 
     /// Whether there is no capability in it.

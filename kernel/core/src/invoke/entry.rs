@@ -195,6 +195,7 @@ impl<M: Machine> Kernel<M> {
         let mut thread = Thread::new(floor, Header::new(factory, 0));
         thread.state = State::Idle;
         thread.task = Some(task);
+        thread.root = self.root_of(task);
         let Ok(context) = self.threads.insert(thread) else {
             self.refund(factory, fixed);
             return Err(NO_FRAMES);

@@ -371,6 +371,7 @@ impl<M: Machine> Kernel<M> {
             target,
             limit,
             in_use: 0,
+            direct: None,
             waiting: WaitQueue::default(),
             header,
         });

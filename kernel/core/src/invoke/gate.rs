@@ -30,6 +30,7 @@ impl<M: Machine> Kernel<M> {
                 gate.label = label;
                 gate.target = target;
                 gate.limit = limit;
+                gate.settle();
                 if !self.release_waiting(reference) {
                     self.list_work(request.target);
                 }
@@ -38,7 +39,9 @@ impl<M: Machine> Kernel<M> {
             gate::UNBIND => {
                 self.need(request, Rights::S)?;
                 self.release_receiver(reference);
-                self.gates.get_mut(reference).ok_or(gone)?.target = Binding::Unbound;
+                let gate = self.gates.get_mut(reference).ok_or(gone)?;
+                gate.target = Binding::Unbound;
+                gate.settle();
                 Ok(Answer::none().into())
             }
             gate::INFO => {

@@ -161,6 +161,7 @@ impl<M: Machine> Kernel<M> {
         let owner = thread.header.factory;
         let at = utcb_address(reference.index());
         let page = self.new_utcb(owner, task_ref, at)?;
+        let root = self.root_of(task_ref);
         let first = self.tasks.get(task_ref).and_then(|task| task.threads);
         if let Some(first) = first.and_then(|index| self.threads.nth_mut(index)) {
             first.of_task.1 = Some(reference.index());
@@ -173,10 +174,17 @@ impl<M: Machine> Kernel<M> {
             thread.header.charge += PAGE;
             thread.of_task = (first, None);
             thread.task = Some(task_ref);
+            thread.root = root;
             thread.utcb = Some(page);
             thread.user.fs_base = at;
         }
         Ok(at)
+    }
+
+    /// What names the address space of a task.
+    pub(super) fn root_of(&self, task: Ref<Task<M>>) -> M::Root {
+        let space = self.tasks.get(task).and_then(|task| task.space.as_ref());
+        space.map(|space| self.machine.root(space)).unwrap_or_default()
     }
 
     /// A UTCB, charged to `owner`, at `at` in a task.

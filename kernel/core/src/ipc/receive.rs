@@ -10,7 +10,7 @@ use postern_arena::Ref;
 use super::send::{Done, Outcome, Outgoing};
 use crate::Kernel;
 use crate::machine::Machine;
-use crate::object::thread::{Expects, Queue, Source, State};
+use crate::object::thread::{Expects, Queue, Source, State, Wait};
 use crate::object::{Gate, Thread};
 
 impl<M: Machine> Kernel<M> {
@@ -45,6 +45,8 @@ impl<M: Machine> Kernel<M> {
         }
         if let Some(receiver) = self.threads.get_mut(thread) {
             receiver.state = State::Receiving;
+            let plain = !closed && timeout == Timeout::NEVER && receiver.caller.is_none();
+            receiver.wait = if plain { Wait::Message } else { Wait::Other };
         }
         match source {
             Source::Notification(only) => self.enter(thread, Queue::Notification(only)),

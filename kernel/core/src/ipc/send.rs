@@ -10,7 +10,7 @@ use crate::Kernel;
 use crate::cap::SlotId;
 use crate::invoke::Request;
 use crate::machine::Machine;
-use crate::object::thread::{Expects, Message, Queue, Source, State};
+use crate::object::thread::{Expects, Message, Queue, Source, State, Wait};
 use crate::object::{Binding, Gate, Thread};
 
 /// Senders that one step releases from a gate that was bound.
@@ -229,6 +229,8 @@ impl<M: Machine> Kernel<M> {
         }
         let Some(sender) = self.threads.get_mut(thread) else { return false };
         sender.state = State::Calling;
+        let plain = receive == Timeout::NEVER && sender.fault.is_none();
+        sender.wait = if plain { Wait::Answer } else { Wait::Other };
         sender.answerer = Some(answerer);
         if receive == Timeout::NEVER {
             return true;

@@ -47,6 +47,9 @@ pub struct Gate<M: Machine> {
     /// Contexts in use through it, orphaned and quarantined ones and callers
     /// that wait for one included.
     pub in_use: u32,
+    /// The bound thread while messages go straight to it: nobody waits, and the
+    /// gate is not being taken apart ([`Gate::settle`]).
+    pub direct: Option<Ref<Thread<M>>>,
     /// Senders that wait for something to be bound, or for the limit.
     pub waiting: WaitQueue,
     /// Capabilities and charge.
@@ -68,5 +71,12 @@ impl<M: Machine> Gate<M> {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.limit != 0 && self.in_use >= self.limit
+    }
+
+    /// To be called after each change of what decides whether a message goes
+    /// straight to what is bound.
+    pub fn settle(&mut self) {
+        let straight = self.waiting.is_empty() && !self.header.dying;
+        self.direct = self.thread().filter(|_| straight);
     }
 }

@@ -37,6 +37,18 @@ pub enum State {
     Idle,
 }
 
+/// What a thread waits for, if it does so in the way that the fast paths know:
+/// without a deadline, a fault or anything else to look after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Anything else, or nothing.
+    Other,
+    /// A message from anybody, with no right to answer in its hands.
+    Message,
+    /// The answer to its call.
+    Answer,
+}
+
 /// In which queue a thread stands. At most one at a time.
 pub enum Queue<M: Machine> {
     /// None.
@@ -140,6 +152,10 @@ pub struct Thread<M: Machine> {
     pub user: UserState,
     /// What it is doing.
     pub state: State,
+    /// What the fast paths need to know about what it waits for.
+    pub wait: Wait,
+    /// The root of its task's page tables.
+    pub root: M::Root,
     /// Priority of its own.
     pub priority: u8,
     /// Priority it runs at: its own or that of its caller.
@@ -281,6 +297,8 @@ impl<M: Machine> Thread<M> {
         Self {
             user: UserState::default(),
             state: State::New,
+            wait: Wait::Other,
+            root: M::Root::default(),
             priority,
             effective: priority,
             caller: None,

@@ -67,25 +67,38 @@ fn ring_remove(threads: &mut impl Threads, first: u32, thread: u32) -> u32 {
 pub struct ReadyQueue {
     bits: [u64; PRIORITIES / 64],
     first: [u32; PRIORITIES],
+    /// The highest priority in the queue, plus one; 0: it is empty.
+    highest: u16,
 }
 
 impl Default for ReadyQueue {
     fn default() -> Self {
-        Self { bits: [0; PRIORITIES / 64], first: [NONE; PRIORITIES] }
+        Self { bits: [0; PRIORITIES / 64], first: [NONE; PRIORITIES], highest: 0 }
     }
 }
 
 impl ReadyQueue {
     /// Highest priority of a thread in the queue.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn highest(&self) -> Option<u8> {
+        self.highest.checked_sub(1).map(|highest| highest as u8)
+    }
+
+    fn find_highest(&self) -> u16 {
         for (index, word) in self.bits.iter().enumerate().rev() {
             if *word != 0 {
-                return Some((index * 64) as u8 + (63 - word.leading_zeros()) as u8);
+                return (index * 64) as u16 + (64 - word.leading_zeros()) as u16;
             }
         }
-        None
+        0
+    }
+
+    /// Whether a thread in the queue has a higher priority than this one.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_above(&self, priority: u8) -> bool {
+        self.highest > u16::from(priority) + 1
     }
 
     /// Whether a thread of this priority is in the queue.
@@ -100,6 +113,7 @@ impl ReadyQueue {
         let first = &mut self.first[usize::from(priority)];
         *first = ring_push(threads, *first, thread);
         self.bits[usize::from(priority) / 64] |= 1 << (priority % 64);
+        self.highest = self.highest.max(u16::from(priority) + 1);
     }
 
     /// Puts a thread before all of its priority.
@@ -123,6 +137,7 @@ impl ReadyQueue {
         *first = ring_remove(threads, *first, thread);
         if *first == NONE {
             self.bits[usize::from(priority) / 64] &= !(1 << (priority % 64));
+            self.highest = self.find_highest();
         }
     }
 }

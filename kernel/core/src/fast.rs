@@ -1,0 +1,141 @@
+//! The fast paths: the calls and answers that happen all the time, in as few
+//! instructions as it takes.
+//!
+//! A fast path is an optimisation and not a second semantics: a ladder of
+//! conditions, each of which leads to the general path ([`Kernel::syscall`])
+//! when it does not hold, and below the last of them the change itself. Nothing
+//! is changed before the last condition, and what is changed is exactly what
+//! the general path would change. It must never read the clock, look at a
+//! queue, or allocate.
+
+use postern_abi::code::Delivery;
+use postern_abi::rights::Kind;
+
+use crate::Kernel;
+use crate::machine::{Machine, UserState};
+use crate::object::thread::{Caller, Source, State, Wait};
+
+/// The thread to go on with, which left by a system call, and what that call
+/// returns; output 0 is `KIND`.
+pub struct Resume<'a, const KIND: u64> {
+    /// Its state: instruction and stack pointer, FS base.
+    pub user: &'a mut UserState,
+    /// Output 1.
+    pub label: u64,
+    /// Output 2.
+    pub tag: u64,
+    /// Outputs 3 to 6.
+    pub words: [u64; 4],
+}
+
+const CALL: u64 = Delivery::Call as u64;
+const REPLY: u64 = Delivery::Reply as u64;
+
+/// A tag of which the general path would do no more than deliver it with the
+/// words in the registers: no items, no flags, at most four words.
+#[inline(always)]
+fn is_plain(tag: u64) -> bool {
+    tag & 0xffff <= 4
+}
+
+/// The same for a call, whose protocol is one of the users' besides, so that the
+/// kernel is not meant.
+#[inline(always)]
+fn is_plain_call(tag: u64) -> bool {
+    tag & 0x8000_0000_0000_ffff <= 4
+}
+
+impl<M: Machine> Kernel<M> {
+    /// A call that waits for ever, with a message that fits into the registers,
+    /// through a gate to a thread that waits for one.
+    #[inline(always)]
+    pub fn fast_call(&mut self, handle: u64, tag: u64, words: [u64; 4]) -> Option<Resume<'_, CALL>> {
+        if self.general_only() || !is_plain_call(tag) {
+            return None;
+        }
+        let (from, others) = self.threads.chosen()?;
+        let thread = others.chosen();
+        let slot = self.tasks.get(from.task?)?.table.get(handle as usize)?;
+        if !slot.is(Kind::Gate) {
+            return None;
+        }
+        let gate = self.gates.get(slot.reference())?;
+        let receiver = gate.direct?;
+        let to = others.find(receiver)?;
+        if to.object().wait != Wait::Message {
+            return None;
+        }
+        // Nothing can go wrong from here on.
+        let to = to.choose();
+        from.state = State::Calling;
+        from.wait = Wait::Answer;
+        from.answerer = Some(receiver);
+        from.call_number = from.call_number.wrapping_add(1);
+        to.state = State::Ready;
+        to.wait = Wait::Other;
+        to.caller = Some(Caller { thread, number: from.call_number });
+        if from.effective > to.effective {
+            to.effective = from.effective;
+        }
+        self.current = Some(receiver);
+        self.machine.switch(to.root, to.window);
+        Some(Resume {
+            user: &mut to.user,
+            label: gate.label | slot.shown_rights(),
+            tag,
+            words,
+        })
+    }
+
+    /// An answer that fits into the registers, to a caller that waits for ever,
+    /// by a thread for which nothing else is there to receive.
+    #[inline(always)]
+    pub fn fast_reply_receive(
+        &mut self,
+        label: u64,
+        tag: u64,
+        words: [u64; 4],
+    ) -> Option<Resume<'_, REPLY>> {
+        if self.general_only() || !is_plain(tag) {
+            return None;
+        }
+        let (from, others) = self.threads.chosen()?;
+        let caller = from.caller?;
+        let to = others.find(caller.thread)?;
+        let waiting = to.object();
+        if waiting.wait != Wait::Answer || waiting.call_number != caller.number {
+            return None;
+        }
+        if !from.senders.is_empty() || from.notification.is_some() {
+            return None;
+        }
+        if self.ready.is_above(waiting.effective) {
+            return None;
+        }
+        // Nothing can go wrong from here on.
+        let to = to.choose();
+        from.caller = None;
+        from.effective = from.priority;
+        from.state = State::Receiving;
+        from.wait = Wait::Message;
+        from.source = Source::Open;
+        to.state = State::Ready;
+        to.wait = Wait::Other;
+        to.answerer = None;
+        self.current = Some(caller.thread);
+        self.machine.switch(to.root, to.window);
+        Some(Resume {
+            user: &mut to.user,
+            label,
+            tag,
+            words,
+        })
+    }
+
+    /// Whether the general path has to be taken whatever is asked for: it does
+    /// a step of the work that nobody waits for.
+    #[inline(always)]
+    fn general_only(&self) -> bool {
+        self.work_list.is_some()
+    }
+}
