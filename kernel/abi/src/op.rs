@@ -340,6 +340,9 @@ pub mod scheduler {
     /// Set the time slice of item 0, a thread (W needed there), to w1
     /// nanoseconds, [`SLICE_MIN`] to [`SLICE_MAX`]. Needs W.
     pub const SET_SLICE: u64 = 0x903;
+    /// Take the kernel's fast paths (w1 = 1, as after boot), or the general path
+    /// for everything (0): what programs see is the same. Needs D.
+    pub const SET_PATHS: u64 = 0x904;
 
     /// Nanoseconds of a new thread's time slice.
     pub const SLICE: u64 = 10_000_000;
@@ -521,6 +524,7 @@ pub const fn name(operation: u64) -> &'static str {
         scheduler::SET_PRIORITY => "scheduler: set priority",
         scheduler::INFO => "scheduler: info",
         scheduler::SET_SLICE => "scheduler: set slice",
+        scheduler::SET_PATHS => "scheduler: set paths",
         log::WRITE => "log: write",
         relay::ACTIVATE => "relay: activate",
         relay::INFO => "relay: info",

@@ -2,6 +2,7 @@
 //! after every operation, whatever user programs do.
 
 mod crossings;
+mod paths;
 mod segments;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,6 +33,7 @@ impl Kernel<Sim> {
         self.check_mappings();
         self.check_segments();
         self.check_parts();
+        self.check_paths();
     }
 
     /// Counts of capabilities are right, and rights only shrink downwards.

@@ -106,10 +106,7 @@ impl<M: Machine> Kernel<M> {
         if waiting.wait != Wait::Answer || waiting.call_number != caller.number {
             return None;
         }
-        if !from.senders.is_empty() || from.notification.is_some() {
-            return None;
-        }
-        if self.ready.is_above(waiting.effective) {
+        if from.pending || self.clock.has_rival(&self.ready, waiting.effective) {
             return None;
         }
         // Nothing can go wrong from here on.
@@ -121,7 +118,6 @@ impl<M: Machine> Kernel<M> {
         from.source = Source::Open;
         to.state = State::Ready;
         to.wait = Wait::Other;
-        to.answerer = None;
         self.current = Some(caller.thread);
         self.machine.switch(to.root, to.window);
         Some(Resume {
@@ -133,9 +129,55 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Whether the general path has to be taken whatever is asked for: it does
-    /// a step of the work that nobody waits for.
+    /// a step of the work that nobody waits for, or the fast paths are off.
     #[inline(always)]
     fn general_only(&self) -> bool {
-        self.work_list.is_some()
+        self.general_only
+    }
+
+    /// Switches the fast paths on or off: without them everything is the same,
+    /// only slower.
+    pub(crate) fn set_fast_paths(&mut self, on: bool) {
+        self.fast_paths = on;
+        self.settle_paths();
+    }
+
+    /// To be called after each change of what [`Kernel::general_only`] tells.
+    pub(crate) fn settle_paths(&mut self) {
+        self.general_only = !self.fast_paths || self.work_list.is_some();
+    }
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl<M: Machine> Kernel<M> {
+    /// A system call as a machine makes it: by the fast path, if there is one
+    /// and it can be taken. Says whether it was.
+    pub fn system_call(&mut self, rax: u64, args: [u64; 6]) -> bool {
+        use postern_abi::Code;
+        let [rdi, rsi, w0, w1, w2, w3] = args;
+        let words = [w0, w1, w2, w3];
+        let done = if rax == Code::Call.plain() {
+            self.fast_call(rdi, rsi, words).map(Resume::settle)
+        } else if rax == Code::ReplyReceive.plain() {
+            self.fast_reply_receive(rdi, rsi, words).map(Resume::settle)
+        } else {
+            None
+        };
+        if done.is_none() {
+            self.syscall(rax, args);
+        }
+        done.is_some()
+    }
+}
+
+#[cfg(any(test, feature = "sim"))]
+impl<const KIND: u64> Resume<'_, KIND> {
+    /// Puts the outputs where the general path puts them.
+    fn settle(self) {
+        let registers = &mut self.user.registers;
+        assert_eq!(self.user.form, crate::machine::Form::Outputs);
+        (registers.rax, registers.rdi, registers.rsi) = (KIND, self.label, self.tag);
+        [registers.rdx, registers.r10, registers.r8, registers.r9] = self.words;
+        registers.rflags = 0;
     }
 }

@@ -108,6 +108,10 @@ pub struct Kernel<M: Machine> {
     /// Objects that have work to be done for (being taken apart, revoked,
     /// emptied), first one.
     work_list: Option<object::Listed>,
+    /// Whether the fast paths may be taken at all.
+    fast_paths: bool,
+    /// Whether the general path has to be taken now ([`Kernel::settle_paths`]).
+    general_only: bool,
     /// A step of destruction or revocation was done since the last one on a way
     /// out.
     stepped: bool,
@@ -156,6 +160,8 @@ impl<M: Machine> Kernel<M> {
             init: None,
             missing: Cell::new(Rights::empty()),
             work_list: None,
+            fast_paths: true,
+            general_only: false,
             stepped: false,
             machine,
         }

@@ -101,7 +101,8 @@ pub enum Form {
 pub struct UserState {
     /// The registers.
     pub registers: Registers,
-    /// Which of them count.
+    /// Which of them count. The machine sets it to [`Form::Full`] when it saves
+    /// all, and back to [`Form::Outputs`] when it resumes.
     pub form: Form,
     /// The FS base; loaded at every switch.
     pub fs_base: u64,

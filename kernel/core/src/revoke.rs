@@ -121,6 +121,7 @@ impl<M: Machine> Kernel<M> {
         header.of_work = (next, None);
         let this = Listed { kind: target.kind, index: target.index };
         self.work_list = Some(this);
+        self.settle_paths();
         if let Some(next) = self.listed_header(next) {
             next.of_work.1 = Some(this);
         }
@@ -135,7 +136,10 @@ impl<M: Machine> Kernel<M> {
         let (next, previous) = core::mem::take(&mut header.of_work);
         match self.listed_header(previous) {
             Some(previous) => previous.of_work.0 = next,
-            None => self.work_list = next,
+            None => {
+                self.work_list = next;
+                self.settle_paths();
+            }
         }
         if let Some(next) = self.listed_header(next) {
             next.of_work.1 = previous;

@@ -1,6 +1,8 @@
 //! Who runs: ready, blocked, next; time slices and deadlines.
 
 use postern_abi::stretch::{Cause, Entry};
+use core::cmp::Ordering;
+
 use postern_abi::{ErrorCode, ErrorNumber};
 use postern_arena::{Arena, Ref};
 
@@ -8,7 +10,7 @@ use crate::Kernel;
 use crate::machine::{Machine, Next};
 use crate::object::Thread;
 use crate::object::thread::{Queue, State, Wait};
-use crate::sched::{QueueLinks, Threads, TimeoutEntry};
+use crate::sched::{QueueLinks, ReadyQueue, Threads, TimeoutEntry};
 
 /// Deadlines that one timer interrupt deals with.
 const EXPIRED: usize = 64;
@@ -66,6 +68,25 @@ impl<M: Machine> Default for Clock<M> {
             entered: None,
             cause: Cause::default(),
             longest: (0, Cause::default()),
+        }
+    }
+}
+
+impl<M: Machine> Clock<M> {
+    #[cfg(test)]
+    pub(crate) fn slice_end(&self) -> Option<u64> {
+        self.slice_end
+    }
+
+    /// Whether somebody who is ready has to be looked at before a thread of
+    /// this priority goes on: a more urgent one, or an equal one and the slice
+    /// has not begun.
+    #[inline(always)]
+    pub(crate) fn has_rival(&self, ready: &ReadyQueue, priority: u8) -> bool {
+        match ready.compare(priority) {
+            Ordering::Greater => true,
+            Ordering::Equal => self.slice_end.is_none(),
+            Ordering::Less => false,
         }
     }
 }
@@ -200,6 +221,7 @@ impl<M: Machine> Kernel<M> {
                 senders.push(&mut self.threads, thread.index(), priority);
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
+                    receiver.pending = true;
                 }
                 if let Some(sender) = self.threads.get_mut(thread) {
                     sender.run_seen = run;

@@ -12,3 +12,4 @@ mod scripted;
 mod shadow;
 mod signals;
 mod world;
+mod twins;

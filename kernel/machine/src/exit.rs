@@ -78,6 +78,9 @@ unsafe fn resume(state: *mut UserState) -> ! {
                 // SAFETY: `thread` and its parts are not used any more.
                 unsafe { nowhere() }
             }
+            // If it comes by a system call next, only the outputs count; any
+            // other way in says so itself.
+            thread.form = Form::Outputs;
             registers.rflags = registers.rflags & USER_FLAGS | ALWAYS;
             registers.cs = u64::from(USER_CODE);
             registers.ss = u64::from(USER_DATA);

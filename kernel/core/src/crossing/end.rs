@@ -68,9 +68,7 @@ impl<M: Machine> Kernel<M> {
             if silent {
                 waiting.succeed(0, 0, Tag::default(), [0; 4]);
             } else {
-                let mut visible = words;
-                visible.iter_mut().skip(tag.words()).for_each(|word| *word = 0);
-                waiting.succeed(Delivery::Reply as u64, label, tag, visible);
+                waiting.succeed(Delivery::Reply as u64, label, tag, words);
             }
             waiting.answerer = None;
         }

@@ -92,7 +92,7 @@ impl<M: Machine> Kernel<M> {
         let (from, to) = self.threads.pair(sender, context).ok_or(GONE)?;
         let silent = message.expects != Expects::Answer;
         let kind = if silent { Delivery::Message } else { Delivery::Call };
-        to.succeed(kind as u64, message.label, message.tag, message.visible());
+        to.succeed(kind as u64, message.label, message.tag, message.words);
         let home = to.context_mut().ok_or(GONE)?;
         entry.free = home.next_free.take();
         home.state = ContextState::Active;

@@ -194,6 +194,8 @@ impl<M: Machine> Kernel<M> {
         }
         let mut thread = Thread::new(floor, Header::new(factory, 0));
         thread.state = State::Idle;
+        // It never receives from everybody, so never by the fast path.
+        thread.pending = true;
         thread.task = Some(task);
         thread.root = self.root_of(task);
         let Ok(context) = self.threads.insert(thread) else {

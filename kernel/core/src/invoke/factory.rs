@@ -375,6 +375,9 @@ impl<M: Machine> Kernel<M> {
             waiting: WaitQueue::default(),
             header,
         });
+        if let Some(gate) = self.gates.get_mut(made) {
+            gate.settle();
+        }
         Ok(Target::new(Kind::Gate, made))
     }
 

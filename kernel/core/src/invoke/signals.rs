@@ -46,6 +46,7 @@ impl<M: Machine> Kernel<M> {
                 }
                 if let Some(now) = thread.and_then(|thread| self.threads.get_mut(thread)) {
                     now.notification = Some(reference);
+                    now.pending = true;
                 }
                 // Signals that came before are delivered now.
                 self.signal(reference, 0);

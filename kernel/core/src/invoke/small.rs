@@ -147,6 +147,15 @@ impl<M: Machine> Kernel<M> {
                 self.put(request, 6, self.clock.halts);
                 Ok(Answer::many(7, words).into())
             }
+            scheduler::SET_PATHS => {
+                self.need(request, Rights::D)?;
+                let on = self.word(request, 1)?;
+                if on > 1 {
+                    return Err(refuse(ErrorNumber::Inval, 1));
+                }
+                self.set_fast_paths(on == 1);
+                Ok(Answer::none().into())
+            }
             scheduler::SET_SLICE => {
                 self.need(request, Rights::W)?;
                 let slice = self.word(request, 1)?;

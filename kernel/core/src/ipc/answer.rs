@@ -160,9 +160,7 @@ impl<M: Machine> Kernel<M> {
         self.copy_words(thread, caller.thread, tag.words());
         self.detach(caller.thread);
         if let Some(waiting) = self.threads.get_mut(caller.thread) {
-            let mut visible = words;
-            visible.iter_mut().skip(tag.words()).for_each(|word| *word = 0);
-            waiting.succeed(Delivery::Reply as u64, label, tag, visible);
+            waiting.succeed(Delivery::Reply as u64, label, tag, words);
             waiting.answerer = None;
         }
         Ok(Some(caller.thread))

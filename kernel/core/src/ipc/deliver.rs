@@ -62,7 +62,7 @@ impl<M: Machine> Kernel<M> {
         let Some((from, to)) = self.threads.pair(sender, receiver) else {
             return Err(ErrorCode::send(ErrorNumber::NotExistent));
         };
-        to.succeed(kind as u64, message.label, message.tag, message.visible());
+        to.succeed(kind as u64, message.label, message.tag, message.words);
         if message.expects == Expects::Answer {
             from.call_number = from.call_number.wrapping_add(1);
             to.caller = Some(Caller { thread: sender, number: from.call_number });
@@ -166,20 +166,6 @@ impl<M: Machine> Kernel<M> {
             .map_err(|_| item_error(ErrorNumber::MsgCut, index))?;
         let from = SlotId::new(from_task.index(), handle as u32);
         Ok(Item { from, to, target, rights: held & mask, moved })
-    }
-}
-
-impl<M: Machine> Message<M> {
-    /// Words 0 to 3 as far as the tag says they count; the others arrive as 0.
-    #[inline(always)]
-    pub(crate) fn visible(&self) -> [u64; 4] {
-        let mut words = self.words;
-        for (index, word) in words.iter_mut().enumerate() {
-            if index >= self.tag.words() {
-                *word = 0;
-            }
-        }
-        words
     }
 }
 

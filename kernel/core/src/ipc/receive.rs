@@ -47,6 +47,8 @@ impl<M: Machine> Kernel<M> {
             receiver.state = State::Receiving;
             let plain = !closed && timeout == Timeout::NEVER && receiver.caller.is_none();
             receiver.wait = if plain { Wait::Message } else { Wait::Other };
+            // A closed one has not looked at everything.
+            receiver.pending &= closed;
         }
         match source {
             Source::Notification(only) => self.enter(thread, Queue::Notification(only)),

@@ -48,6 +48,9 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         let first = notification.waiting.first();
+        if let Some(bound) = notification.bound.and_then(|bound| self.threads.get_mut(bound)) {
+            bound.pending = true;
+        }
         let bound = notification.bound.filter(|bound| {
             self.threads.get(*bound).is_some_and(|thread| {
                 thread.state == State::Receiving && matches!(thread.source, Source::Open)

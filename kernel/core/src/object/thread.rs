@@ -152,6 +152,9 @@ pub struct Thread<M: Machine> {
     pub user: UserState,
     /// What it is doing.
     pub state: State,
+    /// Something may be there for it to receive: a sender, or a signal. Set when
+    /// something comes, cleared when a receive found nothing more.
+    pub pending: bool,
     /// What the fast paths need to know about what it waits for.
     pub wait: Wait,
     /// The root of its task's page tables.
@@ -297,6 +300,7 @@ impl<M: Machine> Thread<M> {
         Self {
             user: UserState::default(),
             state: State::New,
+            pending: false,
             wait: Wait::Other,
             root: M::Root::default(),
             priority,

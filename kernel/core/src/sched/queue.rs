@@ -5,6 +5,8 @@
 //! threads wait: at most one for each *distinct* priority in the queue, of
 //! which there are 256. A thread stands in at most one queue.
 
+use core::cmp::Ordering;
+
 use postern_abi::PRIORITIES;
 
 /// No thread.
@@ -69,11 +71,13 @@ pub struct ReadyQueue {
     first: [u32; PRIORITIES],
     /// The highest priority in the queue, plus one; 0: it is empty.
     highest: u16,
+    /// The highest priority in the queue; 0: that, or it is empty.
+    top: u8,
 }
 
 impl Default for ReadyQueue {
     fn default() -> Self {
-        Self { bits: [0; PRIORITIES / 64], first: [NONE; PRIORITIES], highest: 0 }
+        Self { bits: [0; PRIORITIES / 64], first: [NONE; PRIORITIES], highest: 0, top: 0 }
     }
 }
 
@@ -85,6 +89,11 @@ impl ReadyQueue {
         self.highest.checked_sub(1).map(|highest| highest as u8)
     }
 
+    fn set_highest(&mut self, highest: u16) {
+        self.highest = highest;
+        self.top = highest.saturating_sub(1) as u8;
+    }
+
     fn find_highest(&self) -> u16 {
         for (index, word) in self.bits.iter().enumerate().rev() {
             if *word != 0 {
@@ -94,11 +103,12 @@ impl ReadyQueue {
         0
     }
 
-    /// Whether a thread in the queue has a higher priority than this one.
+    /// How the threads in the queue compare with this priority: `Greater` is
+    /// exact, `Equal` may also mean that there is none, for priority 0.
     #[inline(always)]
     #[must_use]
-    pub fn is_above(&self, priority: u8) -> bool {
-        self.highest > u16::from(priority) + 1
+    pub fn compare(&self, priority: u8) -> Ordering {
+        self.top.cmp(&priority)
     }
 
     /// Whether a thread of this priority is in the queue.
@@ -113,7 +123,7 @@ impl ReadyQueue {
         let first = &mut self.first[usize::from(priority)];
         *first = ring_push(threads, *first, thread);
         self.bits[usize::from(priority) / 64] |= 1 << (priority % 64);
-        self.highest = self.highest.max(u16::from(priority) + 1);
+        self.set_highest(self.highest.max(u16::from(priority) + 1));
     }
 
     /// Puts a thread before all of its priority.
@@ -137,7 +147,7 @@ impl ReadyQueue {
         *first = ring_remove(threads, *first, thread);
         if *first == NONE {
             self.bits[usize::from(priority) / 64] &= !(1 << (priority % 64));
-            self.highest = self.find_highest();
+            self.set_highest(self.find_highest());
         }
     }
 }

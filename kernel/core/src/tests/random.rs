@@ -177,7 +177,8 @@ pub(super) fn apply(world: &mut World, step: &Step) {
             }
             let code = if call { Code::Call } else { Code::Send };
             let rax = code.encode(IpcFlags::empty(), timeout(send), timeout(receive));
-            let tag = Tag::new(1, 6).with_items(items);
+            // Some fit into the registers.
+            let tag = Tag::new(1, if item % 2 == 0 { 4 } else { 6 }).with_items(items);
             world.call(rax, [u64::from(slot), tag.bits(), world.payload, 2, 3, 4]);
         }
         Step::Receive { window, timeout: choice, closed, source } => {
@@ -193,9 +194,17 @@ pub(super) fn apply(world: &mut World, step: &Step) {
             world.poke(utcb::ITEMS + 1, 0xff);
             let flags = if saved { IpcFlags::SAVED } else { IpcFlags::empty() };
             let code = if wait { Code::ReplyReceive } else { Code::Reply };
-            let tag = Tag::new(1, 5).with_items(items);
-            let rax = code.encode(flags, Timeout::NEVER, Timeout::from_ns(2000));
+            let tag = Tag::new(1, if item % 2 == 0 { 3 } else { 5 }).with_items(items);
+            let receive = if handle % 2 == 0 { Timeout::NEVER } else { Timeout::from_ns(2000) };
+            let rax = code.encode(flags, Timeout::NEVER, receive);
             world.call(rax, [9, tag.bits(), 1, 2, 3, 4]);
+        }
+        Step::Quick { gate } => {
+            world.call(Code::Call.plain(), [u64::from(gate), Tag::new(1, 4).bits(), 1, 2, 3, 4]);
+        }
+        Step::Serve { first } => {
+            let code = if first { Code::Receive } else { Code::ReplyReceive };
+            world.call(code.plain(), [5, Tag::new(2, 3).bits(), 5, 6, 7, 8]);
         }
         Step::Lend { slot, receive } => {
             let rax = Code::Call.encode(IpcFlags::empty(), Timeout::NEVER, timeout(receive));

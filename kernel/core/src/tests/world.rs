@@ -13,7 +13,7 @@ use postern_abi::timeout::Timeout;
 use postern_abi::{ErrorCode, Rights, op, utcb};
 
 use crate::Kernel;
-use crate::machine::{CARRY, Next};
+use crate::machine::{CARRY, Form, Next};
 use crate::mem::{FrameInfo, Frames};
 use crate::sim::Sim;
 
@@ -25,6 +25,8 @@ pub struct World {
     pub kernel: Kernel<Sim>,
     /// Word 0 of the messages that random operations send.
     pub payload: u64,
+    /// System calls that took a fast path.
+    pub fast: u64,
 }
 
 /// What a system call returned.
@@ -45,7 +47,7 @@ impl World {
         let image = Flat::new(&image).expect("well-formed");
         let archive = Frames::device(FRAMES as u64 + 16, 2);
         kernel.start_init(archive, 8000, image).expect("init starts");
-        let mut world = Self { kernel, payload: 1 };
+        let mut world = Self { kernel, payload: 1, fast: 0 };
         assert_eq!(world.kernel.settle(), Next::User);
         world
     }
@@ -59,7 +61,9 @@ impl World {
     /// at once.
     pub fn call(&mut self, rax: u64, args: [u64; 6]) -> Option<Result<Reply, ErrorCode>> {
         let caller = self.kernel.current.expect("somebody runs");
-        self.kernel.syscall(rax, args);
+        // As a machine does when it resumes it.
+        self.kernel.user_state().form = Form::Outputs;
+        self.fast += u64::from(self.kernel.system_call(rax, args));
         // Its long operations go on until they are done or another runs.
         while self.kernel.decide() == Next::Work {
             self.kernel.work();

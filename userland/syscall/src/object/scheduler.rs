@@ -1,6 +1,6 @@
 //! Scheduler: the right to set priorities and time slices.
 
-use abi::op::scheduler::{INFO, SET_PRIORITY, SET_SLICE};
+use abi::op::scheduler::{INFO, SET_PATHS, SET_PRIORITY, SET_SLICE};
 use abi::stretch::Cause;
 use postern_abi as abi;
 
@@ -50,6 +50,15 @@ impl Scheduler {
     /// `Perm` without the rights, `Inval` (argument 1) out of range.
     pub fn set_slice(self, thread: Thread, ns: u64) -> Result<()> {
         operate(self.0, &[SET_SLICE, ns], &[Item::all(thread.0)]).map(drop)
+    }
+
+    /// Lets the kernel take its fast paths (as after boot), or the general path
+    /// for everything: slower, and otherwise the same. For tests. Needs D.
+    ///
+    /// # Errors
+    /// `Perm` without D.
+    pub fn set_fast_paths(self, on: bool) -> Result<()> {
+        operate(self.0, &[SET_PATHS, on.into()], &[]).map(drop)
     }
 
     /// Where the time went. Needs R.

@@ -46,6 +46,9 @@ pub enum Step {
     Receive { window: u32, timeout: u8, closed: bool, source: u32 },
     Reply { wait: bool, saved: bool, handle: u32, item: u32, items: usize },
     Save { slot: u32 },
+    /// What the fast paths are for.
+    Quick { gate: u32 },
+    Serve { first: bool },
     AddContext { entry: u32 },
     RemoveContext { entry: u32, context: u64, reset: bool },
     BindEntry { gate: u32, entry: u32, limit: u64 },
@@ -130,6 +133,8 @@ pub fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(offset, pages, rights)| Step::Narrow { offset, pages, rights }),
         1 => slot().prop_map(|slot| Step::Take { slot }),
         2 => slot().prop_map(|slot| Step::Save { slot }),
+        10 => (BASE + 4..BASE + 7).prop_map(|gate| Step::Quick { gate }),
+        10 => any::<bool>().prop_map(|first| Step::Serve { first }),
         3 => slot().prop_map(|entry| Step::AddContext { entry }),
         2 => (slot(), 0u64..16, any::<bool>())
             .prop_map(|(entry, context, reset)| Step::RemoveContext { entry, context, reset }),
