@@ -2,7 +2,7 @@
 //! with a time limit, and afterwards everything must have come back.
 //!
 //! The command line (the archive's entry `cmdline`) says which tests:
-//! `[list] [filter=TEXT] [after=NAME]`. The lines that it writes are those of
+//! `[list] [general] [filter=TEXT] [after=NAME]`. The lines that it writes are those of
 //! `abi::harness`. It must never count a test as passed that did not end with
 //! the code for that, and must come through whatever a test does.
 #![no_std]
@@ -24,7 +24,7 @@ use postern_runtime::syscall::abi::harness::{
 };
 use postern_runtime::syscall::abi::stretch::Cause;
 use postern_runtime::syscall::{Gate, PortWidth};
-use postern_runtime::{Boot, Error, log, log_raw, slots};
+use postern_runtime::{Boot, Error, Explain, log, log_raw, slots};
 
 use case::Runner;
 use outcome::Outcome;
@@ -71,6 +71,9 @@ fn main(boot: Boot) -> i32 {
 fn run(boot: &Boot) -> Result<bool, Error> {
     let words = boot.archive.find(CMDLINE).and_then(|bytes| core::str::from_utf8(bytes).ok());
     let mut selection = Selection::parse(words.unwrap_or(""));
+    if selection.general {
+        boot.scheduler.set_fast_paths(false).explain("turning the fast paths off", "scheduler")?;
+    }
     let runner = Runner::new(boot)?;
     let mut counts = Counts::default();
     for (name, file) in boot.archive.entries() {

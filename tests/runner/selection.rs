@@ -3,6 +3,8 @@
 /// What the command line says.
 pub struct Selection<'a> {
     is_list: bool,
+    /// The kernel's fast paths are to be off.
+    pub general: bool,
     filter: &'a str,
     /// Tests up to and including this one are left out.
     after: Option<&'a str>,
@@ -11,10 +13,11 @@ pub struct Selection<'a> {
 impl<'a> Selection<'a> {
     /// Reads the command line; words that it does not know are ignored.
     pub fn parse(words: &'a str) -> Self {
-        let mut selection = Self { is_list: false, filter: "", after: None };
+        let mut selection = Self { is_list: false, general: false, filter: "", after: None };
         for word in words.split_whitespace() {
             match word.split_once('=') {
                 None if word == "list" => selection.is_list = true,
+                None if word == "general" => selection.general = true,
                 Some(("filter", text)) => selection.filter = text,
                 Some(("after", name)) => selection.after = Some(name),
                 _ => {}

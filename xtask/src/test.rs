@@ -43,9 +43,36 @@ pub struct Options {
     /// Print what programs write in tests that pass, too
     #[arg(long, short)]
     verbose: bool,
+    /// With the kernel's fast paths off only, instead of both ways
+    #[arg(long)]
+    general: bool,
+    /// With the kernel's fast paths on only
+    #[arg(long, conflicts_with = "general")]
+    fast: bool,
     /// Boot with UEFI instead of the BIOS
     #[arg(long)]
     uefi: bool,
+}
+
+/// Which paths the kernel takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paths {
+    /// The fast ones where it can.
+    Fast,
+    /// The general one for everything.
+    General,
+}
+
+impl Options {
+    /// One boot after the other: the suite passes both ways, as the fast paths
+    /// are no second semantics.
+    fn paths(&self) -> &[Paths] {
+        match (self.general, self.fast || self.filter.is_some()) {
+            (true, _) => &[Paths::General],
+            (false, true) => &[Paths::Fast],
+            (false, false) => &[Paths::Fast, Paths::General],
+        }
+    }
 }
 
 /// Runs the command.
@@ -66,7 +93,9 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     if !options.host_only {
         // Their names begin with it, those of the others never do.
         if !options.filter.as_ref().is_some_and(|filter| filter.starts_with(script::PREFIX)) {
-            counts += or_failed(SUITE, guest(options));
+            for paths in options.paths() {
+                counts += or_failed(SUITE, guest(options, *paths));
+            }
         }
         counts += or_failed("(the system tests)", script::run(&wanted(options), print));
     }
@@ -114,15 +143,16 @@ fn machine(options: &Options, system: &System, cmdline: &str) -> Result<Machine>
 }
 
 /// The words for the runner: which tests, and after which one to begin.
-fn cmdline(filter: Option<&str>, after: Option<&str>) -> String {
+fn cmdline(paths: Paths, filter: Option<&str>, after: Option<&str>) -> String {
+    let paths = (paths == Paths::General).then(|| "general".to_owned());
     let filter = filter.map(|text| format!("filter={text}"));
     let after = after.map(|name| format!("after={name}"));
-    filter.into_iter().chain(after).collect::<Vec<_>>().join(" ")
+    paths.into_iter().chain(filter).chain(after).collect::<Vec<_>>().join(" ")
 }
 
 fn list(options: &Options) -> Result<ExitCode> {
     let system = System::build(Kind::Tests)?;
-    let filter = cmdline(options.filter.as_deref(), None);
+    let filter = cmdline(Paths::Fast, options.filter.as_deref(), None);
     let machine = machine(options, &system, format!("list {filter}").trim_end())?;
     let mut count = 0;
     let outcome = session::lines(&machine, SILENCE, |line| match Line::parse(line) {
@@ -143,7 +173,7 @@ fn list(options: &Options) -> Result<ExitCode> {
 }
 
 /// Runs the suite in QEMU, with as many boots as it needs.
-fn guest(options: &Options) -> Result<Counts> {
+fn guest(options: &Options, paths: Paths) -> Result<Counts> {
     let system = System::build(Kind::Tests)?;
     let mut symbols = system.symbols();
     let mut suite = Suite::default();
@@ -151,10 +181,11 @@ fn guest(options: &Options) -> Result<Counts> {
     let start = Instant::now();
     let mut boots = 0;
     loop {
-        let words = cmdline(options.filter.as_deref(), after.as_deref());
+        let words = cmdline(paths, options.filter.as_deref(), after.as_deref());
         let machine = machine(options, &system, &words)?;
         boots += 1;
-        step::say(&format!("booting the tests in QEMU (boot {boots})"));
+        let which = if paths == Paths::General { ", fast paths off" } else { "" };
+        step::say(&format!("booting the tests in QEMU{which} (boot {boots})"));
         let outcome = session::lines(&machine, SILENCE, |line| {
             let (reports, is_protocol) = suite.line(line);
             reports.iter().for_each(|report| print(report, &mut symbols, options.verbose));
@@ -180,7 +211,8 @@ fn guest(options: &Options) -> Result<Counts> {
         counts += or_failed(SUITE, Err(anyhow!("the suite is empty")));
     }
     suite.notes.iter().for_each(|note| println!("{note}"));
-    println!("tests in QEMU: {counts} ({} s, {boots} boots)", start.elapsed().as_secs());
+    let which = if paths == Paths::General { " with the fast paths off" } else { "" };
+    println!("tests in QEMU{which}: {counts} ({} s, {boots} boots)", start.elapsed().as_secs());
     Ok(counts)
 }
 
@@ -199,8 +231,8 @@ mod tests {
 
     #[test]
     fn the_runner_is_told_what_to_run() {
-        assert_eq!(cmdline(None, None), "");
-        assert_eq!(cmdline(Some("gate"), None), "filter=gate");
-        assert_eq!(cmdline(Some("gate"), Some("gate_a")), "filter=gate after=gate_a");
+        assert_eq!(cmdline(Paths::Fast, None, None), "");
+        assert_eq!(cmdline(Paths::Fast, Some("gate"), None), "filter=gate");
+        assert_eq!(cmdline(Paths::General, Some("gate"), Some("a")), "general filter=gate after=a");
     }
 }

@@ -41,6 +41,10 @@ impl<T> Ref<T> {
         }
     }
 
+    /// A reference that finds nothing in any arena: where an `Option` would have
+    /// to be tested before each look.
+    pub const NOWHERE: Self = Self::new(u32::MAX, u32::MAX);
+
     /// Position in the arena.
     #[inline(always)]
     #[must_use]
@@ -417,8 +421,7 @@ impl<T> Arena<T> {
     #[inline(always)]
     #[must_use]
     pub fn pair(&mut self, a: Ref<T>, b: Ref<T>) -> Option<(&mut T, &mut T)> {
-        let [first, second] =
-            self.slots.get_disjoint_mut([a.place(), b.place()]).ok()?;
+        let [first, second] = self.slots.get_disjoint_mut([a.place(), b.place()]).ok()?;
         if !first.is(a) || !second.is(b) {
             return None;
         }

@@ -44,15 +44,15 @@ impl<M: Machine> Kernel<M> {
         }
         match target.kind {
             Kind::Thread => self.begin_thread_end(target.reference()),
-            Kind::Gate => self.tell_deletion(target.reference()),
-            Kind::Entry => self.begin_entry_end(target.reference()),
-            // Nobody waits for the borrower of one that is lent.
-            Kind::Relay if self.withhold_relay(target.reference()) => return,
             Kind::Gate => {
                 if let Some(gate) = self.gates.get_mut(target.reference()) {
                     gate.settle();
                 }
+                self.tell_deletion(target.reference());
             }
+            Kind::Entry => self.begin_entry_end(target.reference()),
+            // Nobody waits for the borrower of one that is lent.
+            Kind::Relay if self.withhold_relay(target.reference()) => return,
             Kind::Factory => {
                 if let Some(factory) = self.factories.get_mut(target.reference()) {
                     factory.closed = true;

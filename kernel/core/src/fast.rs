@@ -49,18 +49,23 @@ impl<M: Machine> Kernel<M> {
     /// A call that waits for ever, with a message that fits into the registers,
     /// through a gate to a thread that waits for one.
     #[inline(always)]
-    pub fn fast_call(&mut self, handle: u64, tag: u64, words: [u64; 4]) -> Option<Resume<'_, CALL>> {
+    pub fn fast_call(
+        &mut self,
+        handle: u64,
+        tag: u64,
+        words: [u64; 4],
+    ) -> Option<Resume<'_, CALL>> {
         if self.general_only() || !is_plain_call(tag) {
             return None;
         }
         let (from, others) = self.threads.chosen()?;
         let thread = others.chosen();
-        let slot = self.tasks.get(from.task?)?.table.get(handle as usize)?;
+        let slot = self.tasks.get(from.home)?.table.get(handle as usize)?;
         if !slot.is(Kind::Gate) {
             return None;
         }
         let gate = self.gates.get(slot.reference())?;
-        let receiver = gate.direct?;
+        let receiver = gate.direct;
         let to = others.find(receiver)?;
         if to.object().wait != Wait::Message {
             return None;
@@ -79,12 +84,7 @@ impl<M: Machine> Kernel<M> {
         }
         self.current = Some(receiver);
         self.machine.switch(to.root, to.window);
-        Some(Resume {
-            user: &mut to.user,
-            label: gate.label | slot.shown_rights(),
-            tag,
-            words,
-        })
+        Some(Resume { user: &mut to.user, label: gate.label | slot.shown_rights(), tag, words })
     }
 
     /// An answer that fits into the registers, to a caller that waits for ever,
@@ -120,12 +120,7 @@ impl<M: Machine> Kernel<M> {
         to.wait = Wait::Other;
         self.current = Some(caller.thread);
         self.machine.switch(to.root, to.window);
-        Some(Resume {
-            user: &mut to.user,
-            label,
-            tag,
-            words,
-        })
+        Some(Resume { user: &mut to.user, label, tag, words })
     }
 
     /// Whether the general path has to be taken whatever is asked for: it does

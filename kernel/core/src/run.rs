@@ -1,7 +1,7 @@
 //! Who runs: ready, blocked, next; time slices and deadlines.
 
-use postern_abi::stretch::{Cause, Entry};
 use core::cmp::Ordering;
+use postern_abi::stretch::{Cause, Entry};
 
 use postern_abi::{ErrorCode, ErrorNumber};
 use postern_arena::{Arena, Ref};

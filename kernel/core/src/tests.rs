@@ -11,5 +11,5 @@ mod random;
 mod scripted;
 mod shadow;
 mod signals;
-mod world;
 mod twins;
+mod world;

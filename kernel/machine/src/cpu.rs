@@ -4,6 +4,7 @@
 //! emulation lacks. Floating point stays trapped (`CR0.TS`), and users can
 //! change neither segment bases nor protection keys nor interrupts.
 
+use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::fmt;
 
@@ -169,23 +170,27 @@ pub fn root() -> u64 {
     Cr3::read_raw().0.start_address().as_u64()
 }
 
-/// Uses a root table, unless it is in use already and has not `changed` where
-/// translations may be cached.
+/// Whether this root table is in use.
+#[inline(always)]
+#[must_use]
+pub fn is_root(root: u64) -> bool {
+    let current: u64;
+    // SAFETY: only reads. The register holds nothing but the address, as roots
+    // are loaded without flags.
+    unsafe { asm!("mov {}, cr3", out(reg) current, options(nomem, nostack, preserves_flags)) };
+    current == root
+}
+
+/// Uses a root table.
 ///
 /// # Safety
 /// `root` is a root table whose upper half is the kernel's, and stays one for
 /// as long as it is in use.
 #[inline(always)]
-pub unsafe fn set_root(root: u64, changed: bool) {
-    let current: u64;
-    // SAFETY: only reads. The register holds nothing but the address, as roots
-    // are loaded without flags.
-    unsafe { core::arch::asm!("mov {}, cr3", out(reg) current, options(nomem, nostack, preserves_flags)) };
-    if changed || current != root {
-        // SAFETY: as the caller promises: the kernel sees no difference. (Raw
-        // assembly, as `Cr3::write` would first build typed frames.)
-        unsafe { core::arch::asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
-    }
+pub unsafe fn set_root(root: u64) {
+    // SAFETY: as the caller promises: the kernel sees no difference. (Raw
+    // assembly, as `Cr3::write` would first build typed frames.)
+    unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) };
 }
 
 /// Address of the last page fault.

@@ -13,9 +13,10 @@
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
+use postern_abi::{ABI_VERSION, Code};
 use postern_core::machine::{Form, Registers, UserState};
 
-use crate::{percpu, trap};
+use crate::{exit, percpu, trap};
 
 /// Bytes of a stub for one vector.
 const STUB: usize = 16;
@@ -201,7 +202,7 @@ extern "C" fn from_user() {
 /// Rust functions find the arguments in registers (`rcx` in place of `r10`).
 /// The calls with a fast path, without flags and timeouts, have an entry of
 /// their own: what they are is then known. None of the functions returns; they
-/// end in the exit.
+/// end in the exit. `Null` is answered here: there is nothing to decide.
 #[unsafe(naked)]
 #[rustfmt::skip]
 pub extern "C" fn system_call() {
@@ -216,6 +217,8 @@ pub extern "C" fn system_call() {
         "je 2f",
         "cmp rax, {code_reply_receive}",
         "je 3f",
+        "cmp rax, {code_null}",
+        "je 4f",
         // Keeps the stack aligned below the seventh argument.
         "push rax",
         "push rax",
@@ -223,6 +226,26 @@ pub extern "C" fn system_call() {
         "2: call {call}",
         "3: call {reply_receive}",
         "ud2",
+        // Changes nothing: out again.
+        "4:",
+        "mov rcx, [r11 + {rip} - {size}]",
+        "mov rsp, [r11 + {rsp} - {size}]",
+        "mov eax, {version}",
+        "xor edi, edi",
+        "xor esi, esi",
+        "xor edx, edx",
+        "xor r10d, r10d",
+        "xor r8d, r8d",
+        "xor r9d, r9d",
+        "xor ebx, ebx",
+        "xor ebp, ebp",
+        "xor r12d, r12d",
+        "xor r13d, r13d",
+        "xor r14d, r14d",
+        "xor r15d, r15d",
+        "mov r11d, {flags}",
+        "swapgs",
+        "sysretq",
         user_end = const percpu::USER_END,
         rip = const offset_of!(Registers, rip),
         rsp = const offset_of!(Registers, rsp),
@@ -230,6 +253,9 @@ pub extern "C" fn system_call() {
         stack = const percpu::STACK,
         code_call = const trap::CALL as u32,
         code_reply_receive = const trap::REPLY_RECEIVE as u32,
+        code_null = const Code::Null.plain() as u32,
+        version = const ABI_VERSION,
+        flags = const exit::ALWAYS,
         general = sym trap::general,
         call = sym trap::call,
         reply_receive = sym trap::reply_receive,

@@ -15,7 +15,7 @@ use crate::tables::{USER_CODE, USER_DATA, vector};
 use crate::{cell, percpu};
 
 /// Flags that it always has: interrupts on, and bit 1.
-const ALWAYS: u64 = 0x202;
+pub const ALWAYS: u64 = 0x202;
 
 /// Lets the core choose, again and again, until it is user code.
 ///
@@ -190,17 +190,16 @@ pub unsafe fn fast<const KIND: u64>(resume: Resume<'_, KIND>) -> ! {
     // neither `wrmsr` nor `sysret` faults.
     unsafe {
         asm!(
-            "lea rax, [r11 + {size}]",
-            "mov gs:[{user_end}], rax",
+            "mov gs:[{user_end}], r11",
             "mov rbx, rdx",
-            "mov eax, [r11 + {fs_base}]",
-            "mov edx, [r11 + {fs_base} + 4]",
+            "mov eax, [r11 + {fs_base} - {size}]",
+            "mov edx, [r11 + {fs_base} + 4 - {size}]",
             "mov ecx, {fs_base_msr}",
             "wrmsr",
             "mov rdx, rbx",
             "mov eax, {kind}",
-            "mov rcx, [r11 + {rip}]",
-            "mov rsp, [r11 + {rsp}]",
+            "mov rcx, [r11 + {rip} - {size}]",
+            "mov rsp, [r11 + {rsp} - {size}]",
             "mov r11d, {always}",
             "xor ebx, ebx",
             "xor ebp, ebp",
@@ -210,7 +209,7 @@ pub unsafe fn fast<const KIND: u64>(resume: Resume<'_, KIND>) -> ! {
             "xor r15d, r15d",
             "swapgs",
             "sysretq",
-            in("r11") &raw const *user,
+            in("r11") (&raw const user.registers).add(1),
             in("rdi") label,
             in("rsi") tag,
             in("rdx") words[0],
@@ -225,7 +224,7 @@ pub unsafe fn fast<const KIND: u64>(resume: Resume<'_, KIND>) -> ! {
             rsp = const offset_of!(Registers, rsp),
             kind = const KIND,
             always = const ALWAYS,
-            options(noreturn),
+            options(noreturn, nostack),
         )
     }
 }

@@ -42,12 +42,7 @@ impl PerCpu {
     /// Data of a CPU that runs nothing yet.
     #[must_use]
     pub const fn new(number: u32, stack: u64) -> Self {
-        Self {
-            stack,
-            number,
-            tss: TaskStateSegment::new(),
-            gdt: GlobalDescriptorTable::empty(),
-        }
+        Self { stack, number, tss: TaskStateSegment::new(), gdt: GlobalDescriptorTable::empty() }
     }
 }
 
@@ -85,13 +80,6 @@ fn store<const OFFSET: usize>(value: u64) {
 pub fn number() -> Option<u32> {
     let installed = GsBase::read().as_u64() >> 63 == 1;
     installed.then(|| load::<NUMBER>() as u32)
-}
-
-/// The user state of the thread that this CPU resumed last.
-#[inline(always)]
-#[must_use]
-pub fn user_state() -> *mut UserState {
-    load::<USER_END>().wrapping_sub(size_of::<Registers>() as u64) as *mut UserState
 }
 
 /// Where entries from user code save registers from now on, and the FS base of

@@ -4,6 +4,8 @@
 //! runs on the kernel stack with interrupts off. It must never block and never
 //! look at user memory.
 
+use core::arch::asm;
+
 use postern_abi::Code;
 use postern_core::machine::{Fault, Registers, UserState};
 
@@ -51,8 +53,14 @@ macro_rules! fast_paths {
                 // SAFETY: as that function's.
                 unsafe { general(rdi, rsi, rdx, r10, r8, r9, $code) }
             }
-            // SAFETY: as this function's.
-            unsafe { fall_back(rdi, rsi, rdx, r10, r8, r9) }
+            // SAFETY: the same arguments in the same registers. Not a call of the
+            // compiler's, which would have every way through pay for aligning
+            // the stack.
+            unsafe {
+                asm!("and rsp, -16", "call {}", sym fall_back,
+                    in("rdi") rdi, in("rsi") rsi, in("rdx") rdx, in("rcx") r10,
+                    in("r8") r8, in("r9") r9, options(noreturn, nostack))
+            }
         }
     )*};
 }

@@ -277,17 +277,23 @@ impl Machine for X86 {
         // In every case, and before the root is loaded: nobody else's view must
         // be left there.
         let root = root.show(window);
-        let shown = core::mem::replace(&mut self.shown, window);
+        if cpu::is_root(root) {
+            core::hint::cold_path();
+            if self.shown == window {
+                return;
+            }
+        }
+        self.shown = window;
         // SAFETY: the root's upper half is the kernel's (`Space::new`), the
         // window's slot leads to tables of a view, and `dismantle` and `evict`
         // leave what is in use first.
-        unsafe { cpu::set_root(root, shown != window) };
+        unsafe { cpu::set_root(root) };
     }
 
     fn deactivate(&mut self) {
         self.shown = Entry::EMPTY;
         // SAFETY: the kernel's own root is never freed.
-        unsafe { cpu::set_root(self.tables.root().0.physical(), false) };
+        unsafe { cpu::set_root(self.tables.root().0.physical()) };
     }
 
     fn view(&mut self, supply: &mut impl Supply) -> Option<ViewTables> {

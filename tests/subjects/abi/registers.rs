@@ -141,7 +141,7 @@ fn abi_registers_after_waiting(ctx: &Ctx) -> Verdict {
     let registers = Registers::patterned(Code::Receive.plain());
     let after = registers.call();
     check_eq!(after.rax, 1, "the kind of the delivery");
-    check_eq!(outputs(&after), [0x40, Tag::new(7, 2).bits(), 3, 4, 0, 0]);
+    check_eq!(outputs(&after), [0x40, Tag::new(7, 2).bits(), 3, 4, 5, 6]);
     nothing_leaks(registers, &after, "a message")?;
     board::set(0, 1);
     check_eq!((sender.join()?, other.join()?), (0, 0));

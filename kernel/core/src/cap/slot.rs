@@ -102,7 +102,8 @@ impl Target {
     /// A target without an object of its own.
     #[must_use]
     pub const fn value(kind: Kind, index: u32) -> Self {
-        Self { kind, index, generation: 0, extra: 0 }
+        // As a slot gives it back, which keeps odd generations only.
+        Self { kind, index, generation: 1, extra: 0 }
     }
 
     /// The reference into the arena of its kind. The caller has looked at
@@ -121,6 +122,8 @@ pub struct Slot {
     name: Ref<()>,
     kind: u8,
     rights: u8,
+    /// The rights as a gate shows them in the low bits of the label.
+    shown: u8,
     extra: u32,
     /// Place in the derivation tree.
     pub links: Links,
@@ -128,7 +131,14 @@ pub struct Slot {
 
 impl Default for Slot {
     fn default() -> Self {
-        Self { name: Ref::new(0, 0), kind: 0, rights: 0, extra: 0, links: Links::default() }
+        Self {
+            name: Ref::new(0, 0),
+            kind: 0,
+            rights: 0,
+            shown: 0,
+            extra: 0,
+            links: Links::default(),
+        }
     }
 }
 
@@ -139,6 +149,7 @@ impl Slot {
         Self {
             kind: target.kind as u8,
             rights: rights.bits(),
+            shown: (rights & (Rights::W | Rights::S)).bits(),
             name: Ref::new(target.index, target.generation),
             extra: target.extra,
             links: Links::default(),
@@ -171,7 +182,7 @@ impl Slot {
     #[inline(always)]
     #[must_use]
     pub const fn shown_rights(&self) -> u64 {
-        (self.rights & (Rights::W.bits() | Rights::S.bits())) as u64
+        self.shown as u64
     }
 
     /// Whether there is no capability in it.

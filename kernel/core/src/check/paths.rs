@@ -15,6 +15,7 @@ impl Kernel<Sim> {
                 Binding::Thread(thread) if straight => Some(thread),
                 _ => None,
             };
+            let expected = expected.unwrap_or(postern_arena::Ref::NOWHERE);
             assert_eq!(found.direct, expected, "where {gate:?} leads");
         }
         for reference in self.threads.refs() {
@@ -38,6 +39,7 @@ impl Kernel<Sim> {
                 let signals = thread.notification.and_then(|it| self.notifications.get(it));
                 assert!(signals.is_none_or(|it| it.bits == 0), "overlooks a signal");
             }
+            assert_eq!(thread.home, thread.task.unwrap_or(postern_arena::Ref::NOWHERE));
             let space = thread.task.and_then(|task| self.tasks.get(task)?.space.as_ref());
             if let Some(space) = space {
                 assert_eq!(thread.root, space.id, "the space of {reference:?}");

@@ -197,6 +197,7 @@ impl<M: Machine> Kernel<M> {
         // It never receives from everybody, so never by the fast path.
         thread.pending = true;
         thread.task = Some(task);
+        thread.home = task;
         thread.root = self.root_of(task);
         let Ok(context) = self.threads.insert(thread) else {
             self.refund(factory, fixed);

@@ -371,7 +371,7 @@ impl<M: Machine> Kernel<M> {
             target,
             limit,
             in_use: 0,
-            direct: None,
+            direct: Ref::NOWHERE,
             waiting: WaitQueue::default(),
             header,
         });

@@ -174,6 +174,7 @@ impl<M: Machine> Kernel<M> {
             thread.header.charge += PAGE;
             thread.of_task = (first, None);
             thread.task = Some(task_ref);
+            thread.home = task_ref;
             thread.root = root;
             thread.utcb = Some(page);
             thread.user.fs_base = at;

@@ -48,8 +48,8 @@ pub struct Gate<M: Machine> {
     /// that wait for one included.
     pub in_use: u32,
     /// The bound thread while messages go straight to it: nobody waits, and the
-    /// gate is not being taken apart ([`Gate::settle`]).
-    pub direct: Option<Ref<Thread<M>>>,
+    /// gate is not being taken apart ([`Gate::settle`]); else nowhere.
+    pub direct: Ref<Thread<M>>,
     /// Senders that wait for something to be bound, or for the limit.
     pub waiting: WaitQueue,
     /// Capabilities and charge.
@@ -77,6 +77,6 @@ impl<M: Machine> Gate<M> {
     /// straight to what is bound.
     pub fn settle(&mut self) {
         let straight = self.waiting.is_empty() && !self.header.dying;
-        self.direct = self.thread().filter(|_| straight);
+        self.direct = self.thread().filter(|_| straight).unwrap_or(Ref::NOWHERE);
     }
 }

@@ -157,6 +157,8 @@ pub struct Thread<M: Machine> {
     pub pending: bool,
     /// What the fast paths need to know about what it waits for.
     pub wait: Wait,
+    /// Its task, where the fast paths look; nowhere while it has none.
+    pub home: Ref<Task<M>>,
     /// The root of its task's page tables.
     pub root: M::Root,
     /// Priority of its own.
@@ -302,6 +304,7 @@ impl<M: Machine> Thread<M> {
             state: State::New,
             pending: false,
             wait: Wait::Other,
+            home: Ref::NOWHERE,
             root: M::Root::default(),
             priority,
             effective: priority,

@@ -8,61 +8,221 @@ use super::{BASE, SLOTS};
 /// One operation of whichever thread runs.
 #[derive(Debug, Clone)]
 pub enum Step {
-    Create { kind: u8, slot: u32, argument: u64, item: u32 },
-    Bind { thread: u32, task: u32 },
-    Start { thread: u32 },
-    Stop { thread: u32 },
-    Resume { thread: u32 },
-    Cancel { thread: u32 },
-    ExitGate { thread: u32, gate: u32 },
-    FaultGate { thread: u32, gate: u32 },
-    SetRegisters { thread: u32 },
-    ModifySenders { thread: u32, rules: usize, words: [u64; 4] },
-    NotifyDeletion { thread: u32, notification: u32, bits: u64 },
-    Priority { thread: u32, priority: u64 },
-    BindGate { gate: u32, thread: u32, label: u64 },
-    Unbind { gate: u32 },
-    BindNotification { notification: u32, thread: u32 },
-    Signal { notification: u32, bits: u64 },
-    BindIrq { notification: u32 },
+    Create {
+        kind: u8,
+        slot: u32,
+        argument: u64,
+        item: u32,
+    },
+    Bind {
+        thread: u32,
+        task: u32,
+    },
+    Start {
+        thread: u32,
+    },
+    Stop {
+        thread: u32,
+    },
+    Resume {
+        thread: u32,
+    },
+    Cancel {
+        thread: u32,
+    },
+    ExitGate {
+        thread: u32,
+        gate: u32,
+    },
+    FaultGate {
+        thread: u32,
+        gate: u32,
+    },
+    SetRegisters {
+        thread: u32,
+    },
+    ModifySenders {
+        thread: u32,
+        rules: usize,
+        words: [u64; 4],
+    },
+    NotifyDeletion {
+        thread: u32,
+        notification: u32,
+        bits: u64,
+    },
+    Priority {
+        thread: u32,
+        priority: u64,
+    },
+    BindGate {
+        gate: u32,
+        thread: u32,
+        label: u64,
+    },
+    Unbind {
+        gate: u32,
+    },
+    BindNotification {
+        notification: u32,
+        thread: u32,
+    },
+    Signal {
+        notification: u32,
+        bits: u64,
+    },
+    BindIrq {
+        notification: u32,
+    },
     Interrupt,
-    Mask { operation: u64 },
-    Derive { from: u32, to: u32, rights: u8 },
-    Delegate { task: u32, item: u32, to: u32, rights: u8 },
-    Delete { slot: u32, whole: bool },
-    Map { memory: u32, page: u64, offset: u64, pages: u64, rights: u8 },
-    Unmap { page: u64, pages: u64 },
-    Revoke { slot: u32 },
-    Move { from: u32, to: u32 },
-    Protect { page: u64, pages: u64, rights: u8 },
-    Split { memory: u32, pages: u64, to: u32 },
-    Empty { factory: u32 },
-    Send { slot: u32, call: bool, items: usize, item: u32, moved: bool, send: u8, receive: u8 },
-    Lend { slot: u32, receive: u8 },
-    Activate { relay: u32 },
-    Segment { code: u8, place: u64 },
-    Narrow { offset: u64, pages: u64, rights: u8 },
-    Take { slot: u32 },
-    Receive { window: u32, timeout: u8, closed: bool, source: u32 },
-    Reply { wait: bool, saved: bool, handle: u32, item: u32, items: usize },
-    Save { slot: u32 },
+    Mask {
+        operation: u64,
+    },
+    Derive {
+        from: u32,
+        to: u32,
+        rights: u8,
+    },
+    Delegate {
+        task: u32,
+        item: u32,
+        to: u32,
+        rights: u8,
+    },
+    Delete {
+        slot: u32,
+        whole: bool,
+    },
+    Map {
+        memory: u32,
+        page: u64,
+        offset: u64,
+        pages: u64,
+        rights: u8,
+    },
+    Unmap {
+        page: u64,
+        pages: u64,
+    },
+    Revoke {
+        slot: u32,
+    },
+    Move {
+        from: u32,
+        to: u32,
+    },
+    Protect {
+        page: u64,
+        pages: u64,
+        rights: u8,
+    },
+    Split {
+        memory: u32,
+        pages: u64,
+        to: u32,
+    },
+    Empty {
+        factory: u32,
+    },
+    Send {
+        slot: u32,
+        call: bool,
+        items: usize,
+        item: u32,
+        moved: bool,
+        send: u8,
+        receive: u8,
+    },
+    Lend {
+        slot: u32,
+        receive: u8,
+    },
+    Activate {
+        relay: u32,
+    },
+    Segment {
+        code: u8,
+        place: u64,
+    },
+    Narrow {
+        offset: u64,
+        pages: u64,
+        rights: u8,
+    },
+    Take {
+        slot: u32,
+    },
+    Receive {
+        window: u32,
+        timeout: u8,
+        closed: bool,
+        source: u32,
+    },
+    Reply {
+        wait: bool,
+        saved: bool,
+        handle: u32,
+        item: u32,
+        items: usize,
+    },
+    Save {
+        slot: u32,
+    },
     /// What the fast paths are for.
-    Quick { gate: u32 },
-    Serve { first: bool },
-    AddContext { entry: u32 },
-    RemoveContext { entry: u32, context: u64, reset: bool },
-    BindEntry { gate: u32, entry: u32, limit: u64 },
-    EntryFaultGate { entry: u32, gate: u32 },
-    EntryNotification { entry: u32, notification: u32 },
-    SetEntry { entry: u32, floor: u64, grace: u64 },
-    Cross { gate: u32, call: bool, receive: u8 },
-    Return { item: u32, items: usize },
-    Sleep { ns: u64 },
+    Quick {
+        gate: u32,
+    },
+    Serve {
+        first: bool,
+    },
+    AddContext {
+        entry: u32,
+    },
+    RemoveContext {
+        entry: u32,
+        context: u64,
+        reset: bool,
+    },
+    BindEntry {
+        gate: u32,
+        entry: u32,
+        limit: u64,
+    },
+    EntryFaultGate {
+        entry: u32,
+        gate: u32,
+    },
+    EntryNotification {
+        entry: u32,
+        notification: u32,
+    },
+    SetEntry {
+        entry: u32,
+        floor: u64,
+        grace: u64,
+    },
+    Cross {
+        gate: u32,
+        call: bool,
+        receive: u8,
+    },
+    Return {
+        item: u32,
+        items: usize,
+    },
+    Sleep {
+        ns: u64,
+    },
     Exit,
     Fault,
     Yield,
-    Time { ns: u64 },
-    Garbage { rax: u64, args: [u64; 6] },
+    Time {
+        ns: u64,
+    },
+    Garbage {
+        rax: u64,
+        args: [u64; 6],
+    },
 }
 
 /// A slot that random operations use, seldom another one.
