@@ -127,6 +127,19 @@ impl<T> Slot<T> {
         (self.name >> 32) as u32
     }
 
+    /// Whether there is an object: whether the generation is odd.
+    #[inline(always)]
+    const fn is_live(&self) -> bool {
+        self.name & 1 << 32 != 0
+    }
+
+    /// The reference of its object, if there is one.
+    #[inline(always)]
+    fn reference(&self) -> Option<Ref<T>> {
+        let name = NonZeroU64::new(self.name)?;
+        self.is_live().then_some(Ref { name, kind: PhantomData })
+    }
+
     #[inline(always)]
     const fn is(&self, reference: Ref<T>) -> bool {
         self.name == reference.name.get()
@@ -135,7 +148,7 @@ impl<T> Slot<T> {
 
 impl<T> Drop for Slot<T> {
     fn drop(&mut self) {
-        if self.generation() % 2 == 1 {
+        if self.is_live() {
             // SAFETY: an odd generation means that the value is initialised.
             unsafe { self.value.assume_init_drop() };
         }
@@ -461,8 +474,7 @@ impl<T> Arena<T> {
     #[inline(always)]
     #[must_use]
     pub fn at(&self, index: u32) -> Option<Ref<T>> {
-        let slot = self.slots.get(index as usize)?;
-        (slot.generation() % 2 == 1).then(|| Ref::new(index, slot.generation()))
+        self.slots.get(index as usize).and_then(Slot::reference)
     }
 
     /// The live object at `index`, if there is one. For links between objects
@@ -470,14 +482,18 @@ impl<T> Arena<T> {
     #[inline(always)]
     #[must_use]
     pub fn nth(&self, index: u32) -> Option<&T> {
-        self.get(self.at(index)?)
+        let slot = self.slots.get(index as usize).filter(|slot| slot.is_live())?;
+        // SAFETY: its generation is odd, so the value is initialised.
+        Some(unsafe { slot.value.assume_init_ref() })
     }
 
     /// The live object at `index`, if there is one; see [`Arena::nth`].
     #[inline(always)]
     #[must_use]
     pub fn nth_mut(&mut self, index: u32) -> Option<&mut T> {
-        self.get_mut(self.at(index)?)
+        let slot = self.slots.get_mut(index as usize).filter(|slot| slot.is_live())?;
+        // SAFETY: its generation is odd, so the value is initialised.
+        Some(unsafe { slot.value.assume_init_mut() })
     }
 
     /// Pages that it has although no object lies in them; for tests.

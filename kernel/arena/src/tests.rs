@@ -1,6 +1,7 @@
 //! Tests of the arena; run them under Miri, too (`cargo +nightly miri test`).
 
 use std::rc::Rc;
+use std::string::String;
 use std::vec::Vec;
 
 use super::host::Space;
@@ -97,6 +98,36 @@ fn a_pair_is_two_different_objects() {
     assert!(arena.pair(a, a).is_none());
     arena.remove(b);
     assert!(arena.pair(a, b).is_none());
+}
+
+#[test]
+fn the_chosen_object_is_found_and_the_others_beside_it() {
+    let mut both = Both::new(2);
+    let mut arena = both.arena();
+    assert!(arena.chosen().is_none());
+    let first = both.insert(&mut arena, String::from("first"));
+    let second = both.insert(&mut arena, String::from("second"));
+    arena.choose(first);
+    let (object, others) = arena.chosen().expect("chosen");
+    assert_eq!(others.chosen(), first);
+    assert!(others.find(first).is_none(), "the same object twice");
+    object.push('!');
+    let (object, others) = arena.chosen().expect("chosen");
+    let other = others.find(second).expect("there");
+    assert_eq!(other.object(), "second");
+    let other = other.choose();
+    object.push('?');
+    other.push('.');
+    assert_eq!(arena.chosen().expect("chosen").0, "second.");
+    assert_eq!(arena.get(first).map(String::as_str), Some("first!?"));
+    assert!(arena.chosen().expect("chosen").1.find(Ref::NOWHERE).is_none());
+    // One that is gone is not chosen any more, nor found.
+    both.remove(&mut arena, second);
+    assert!(arena.chosen().is_none());
+    arena.choose(second);
+    assert!(arena.chosen().is_none());
+    arena.choose(first);
+    assert!(arena.chosen().expect("chosen").1.find(second).is_none());
 }
 
 #[test]

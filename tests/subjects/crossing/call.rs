@@ -4,6 +4,7 @@
 use postern_tests::runtime::crossing::Answer;
 use postern_tests::runtime::time::time_stamp;
 use postern_tests::syscall::abi::op::entry::DEPTH;
+use postern_tests::syscall::abi::timeout::Timeout;
 use postern_tests::syscall::abi::utcb::WORDS;
 use postern_tests::syscall::utcb;
 use postern_tests::syscall::{
