@@ -457,6 +457,8 @@ impl<T> Arena<T> {
     #[must_use]
     pub fn chosen(&mut self) -> Option<(&mut T, Others<'_, T>)> {
         let mut slot = self.chosen?;
+        // Before the object is borrowed: this looks at the table as a whole.
+        let (slots, len) = (self.slots.base(), self.slots.len());
         // SAFETY: an element of the table, borrowed exclusively with the arena.
         let slot = unsafe { slot.as_mut() };
         // SAFETY: a live object's (`remove` forgets it), so its generation is
@@ -464,8 +466,6 @@ impl<T> Arena<T> {
         let name = unsafe { NonZeroU64::new_unchecked(slot.name) };
         // SAFETY: as above.
         let object = unsafe { slot.value.assume_init_mut() };
-        let len = self.slots.len();
-        let slots = self.slots.base();
         let name = Ref { name, kind: PhantomData };
         Some((object, Others { slots, len, name, chosen: &mut self.chosen }))
     }
