@@ -145,7 +145,7 @@ impl Grants {
         } else {
             let server = table.by_name(to.server);
             if let Some(server) = server {
-                gate.bind(server.child.thread(), label).explain("binding a gate", "gate")?;
+                server.child.bind(gate, label).explain("binding a gate", "gate")?;
             }
             let was_bound = server.is_some();
             self.links.push(Link { gate, label, server: to.server, was_bound });

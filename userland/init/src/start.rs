@@ -32,6 +32,7 @@ pub fn start(
         .heap(program.heap)
         .stack(program.stack)
         .slots(program.slots)
+        .crossing(program.contexts)
         .exit_gate(exit_gate);
     for argument in program.arguments.iter().chain(arguments.split_whitespace()) {
         loading = loading.argument(argument);

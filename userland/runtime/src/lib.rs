@@ -20,7 +20,8 @@
 //!   thread, factory. [`slots`]: empty slots of the capability table.
 //! - [`log!`], [`print!`], [`println!`].
 //! - [`interface`]: a trait becomes client and server. [`names`]: servers by
-//!   name. [`server`]: one wait for all gates and signals.
+//!   name. [`server`]: one wait for all gates and signals, or contexts that
+//!   clients cross into. [`relay`]: memory that changes hands with a call.
 //! - [`thread`], [`crossing`], [`time`], [`memory`], [`Mutex`].
 //! - [`program`]: starts other programs.
 //!
@@ -47,6 +48,7 @@ pub mod own;
 mod panic;
 pub mod prelude;
 pub mod program;
+pub mod relay;
 pub mod server;
 pub mod slots;
 mod termination;
