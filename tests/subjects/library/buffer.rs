@@ -49,13 +49,13 @@ fn x26_a_buffer_goes_and_comes_back(_: &Ctx) -> Verdict {
 fn x26_views_of_a_buffer(_: &Ctx) -> Verdict {
     let mut buffer = relay::buffer(100)?;
     check_eq!(buffer.len(), PAGE_BYTES);
-    *buffer.get_mut::<[u64; 4]>(16).ok_or(relay_error())? = [1, 2, 3, u64::MAX];
-    check_eq!(buffer.get::<u64>(24), Some(&2));
+    *buffer.view_mut::<[u64; 4]>(16).ok_or(relay_error())? = [1, 2, 3, u64::MAX];
+    check_eq!(buffer.view::<u64>(24), Some(&2));
     check_eq!(buffer[40..48], [0xff; 8]);
-    check_eq!(buffer.get::<u32>(2), None, "not aligned");
-    check_eq!(buffer.get::<u64>(PAGE_BYTES - 7), None, "not inside");
-    check_eq!(buffer.get::<u64>(PAGE_BYTES), None);
-    check_eq!(buffer.get::<u8>(usize::MAX), None);
+    check_eq!(buffer.view::<u32>(2), None, "not aligned");
+    check_eq!(buffer.view::<u64>(PAGE_BYTES - 7), None, "not inside");
+    check_eq!(buffer.view::<u64>(PAGE_BYTES), None);
+    check_eq!(buffer.view::<u8>(usize::MAX), None);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What programs use instead of raw calls (rows X17, X26): servers that run
+//! What programs use instead of raw calls (rows X17, X26, X28): servers that run
 //! behind a thread or an entry without a changed line, buffers that are moved
 //! into a call and come back, long messages over both.
 //!
@@ -10,8 +10,9 @@
 extern crate alloc;
 
 mod buffer;
+mod long;
 mod same;
 mod servers;
 mod sizes;
 
-postern_tests::subject!(same, buffer, sizes);
+postern_tests::subject!(same, buffer, sizes, long);

@@ -21,7 +21,8 @@
 //! - [`log!`], [`print!`], [`println!`].
 //! - [`interface`]: a trait becomes client and server. [`names`]: servers by
 //!   name. [`server`]: one wait for all gates and signals, or contexts that
-//!   clients cross into. [`relay`]: memory that changes hands with a call.
+//!   clients cross into. [`relay`]: memory that changes hands with a call;
+//!   [`copying`]: messages of any length for those who do not want to know.
 //! - [`thread`], [`crossing`], [`time`], [`memory`], [`Mutex`].
 //! - [`program`]: starts other programs.
 //!
@@ -33,6 +34,7 @@
 
 extern crate alloc;
 
+pub mod copying;
 pub mod crossing;
 #[doc(hidden)]
 pub mod entry;

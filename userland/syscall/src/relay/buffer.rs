@@ -155,7 +155,7 @@ impl RelayBuf {
 
     /// The structure at `offset`; `None` if it does not fit, or is not aligned.
     #[must_use]
-    pub fn get<T: FromBytes + KnownLayout + Immutable>(&self, offset: usize) -> Option<&T> {
+    pub fn view<T: FromBytes + KnownLayout + Immutable>(&self, offset: usize) -> Option<&T> {
         T::ref_from_prefix(self.deref().get(offset..)?).ok().map(|(value, _)| value)
     }
 
@@ -164,7 +164,7 @@ impl RelayBuf {
     /// # Panics
     /// As [`DerefMut`].
     #[must_use]
-    pub fn get_mut<T: FromBytes + IntoBytes + KnownLayout>(
+    pub fn view_mut<T: FromBytes + IntoBytes + KnownLayout>(
         &mut self,
         offset: usize,
     ) -> Option<&mut T> {

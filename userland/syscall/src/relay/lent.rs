@@ -95,14 +95,14 @@ impl Lent<'_> {
 
     /// The structure at `offset`; `None` if it does not fit, or is not aligned.
     #[must_use]
-    pub fn get<T: FromBytes + KnownLayout + Immutable>(&self, offset: usize) -> Option<&T> {
+    pub fn view<T: FromBytes + KnownLayout + Immutable>(&self, offset: usize) -> Option<&T> {
         T::ref_from_prefix(self.get_bytes(offset)?).ok().map(|(value, _)| value)
     }
 
     /// The structure at `offset`, to be changed; `None` also if it can only be
     /// read.
     #[must_use]
-    pub fn get_mut<T: FromBytes + IntoBytes + KnownLayout>(
+    pub fn view_mut<T: FromBytes + IntoBytes + KnownLayout>(
         &mut self,
         offset: usize,
     ) -> Option<&mut T> {
