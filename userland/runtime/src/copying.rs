@@ -313,7 +313,6 @@ fn in_pieces(server: &CopyingClient, message: &[u8]) -> Outgoing<Vec<u8>> {
     Ok(answer)
 }
 
-#[expect(clippy::type_complexity, reason = "the shape of every call that lends")]
 fn by_relay(
     server: &CopyingClient,
     mut buffer: RelayBuf,
