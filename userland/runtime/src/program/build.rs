@@ -100,11 +100,11 @@ pub fn build(program: &Program<'_>) -> core::result::Result<Child, Cause> {
     for given in &program.given {
         environment.give(given.name, given.item, given.kind)?;
     }
-    for (index, segment) in segments.into_iter().enumerate() {
-        environment.segment(index, segment)?;
-    }
     if let Some(entry) = crossed {
         environment.entry(entry, program.contexts)?;
+    }
+    for (index, segment) in segments.into_iter().enumerate() {
+        environment.segment(index, segment)?;
     }
     environment.record(env::ARGUMENT, 0, 0, program.name.as_str());
     for (position, text) in program.arguments.iter().enumerate() {
