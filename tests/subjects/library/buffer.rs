@@ -7,10 +7,10 @@ use postern_tests::runtime::relay::{self, Outcome, Segment};
 use postern_tests::runtime::{thread, time};
 use postern_tests::syscall::abi::PAGE;
 use postern_tests::syscall::window;
-use postern_tests::syscall::{ErrorNumber, Timeout, Timeouts};
+use postern_tests::syscall::{Capability, ErrorNumber, Tag, Timeout, Timeouts, ipc};
 use postern_tests::{Ctx, Verdict, check, check_eq, tests};
 
-use crate::servers::{DeskError, WAYS, desk, sum};
+use crate::servers::{DeskClient, DeskError, WAYS, desk, sum};
 
 tests! {
     x26_a_buffer_goes_and_comes_back,
@@ -23,6 +23,8 @@ tests! {
     x26_narrowed_loans,
     x26_a_chain_of_servers,
     x26_a_sliding_window,
+    x26_a_method_gets_its_segment_or_is_not_called,
+    x26_one_buffer_a_thread,
 }
 
 const PAGE_BYTES: usize = PAGE as usize;
@@ -76,7 +78,7 @@ fn x26_a_failed_call_gives_the_buffer_back(ctx: &Ctx) -> Verdict {
         // Nobody there.
         let nobody = ctx.unbound()?;
         let timeouts = Timeouts { send: Timeout::ZERO, receive: Timeout::NEVER };
-        let nobody = crate::servers::DeskClient::new(nobody).with_timeouts(timeouts);
+        let nobody = DeskClient::new(nobody).with_timeouts(timeouts);
         let Err((error, outcome)) = nobody.sum(buffer) else { postern_tests::fail!("{way:?}") };
         check_eq!(error, CallError::TimedOut);
         let Some(buffer) = outcome.back() else { postern_tests::fail!("it is not back") };
@@ -250,5 +252,44 @@ fn x26_a_sliding_window(ctx: &Ctx) -> Verdict {
         };
         check_eq!((total, sum(&buffer), ctx.charged()?), (expected, expected, charged));
     }
+    Ok(())
+}
+
+fn x26_a_method_gets_its_segment_or_is_not_called(_: &Ctx) -> Verdict {
+    /// The numbers of `add` and `sum` in `Desk`.
+    const ADD: u64 = 1;
+    const SUM: u64 = 15;
+    for way in WAYS {
+        let desk = desk(way)?;
+        let call = |method, argument, words| {
+            let tag = Tag::new(DeskClient::PROTOCOL, words);
+            (tag, [method, argument, 0, 0])
+        };
+        // Without a segment the server's code does not see the request.
+        let (tag, words) = call(SUM, 0, 1);
+        let answer = ipc::call(desk.gate().slot(), tag, words, Timeouts::NEVER)?;
+        check_eq!(answer.words[0], 1 << 63 | 3, "not refused as malformed");
+        // One that nobody asked for comes back untouched.
+        let mut buffer = relay::buffer(PAGE_BYTES)?;
+        buffer.fill(4);
+        let (tag, words) = call(ADD, 5, 2);
+        let Ok((answer, buffer)) = buffer.call(desk.gate(), tag, words, Timeouts::NEVER) else {
+            postern_tests::fail!("{way:?}")
+        };
+        check_eq!((answer.words[0], answer.words[1], sum(&buffer)), (0, 5, 4 * PAGE));
+    }
+    Ok(())
+}
+
+fn x26_one_buffer_a_thread(_: &Ctx) -> Verdict {
+    let first = relay::buffer(PAGE_BYTES)?;
+    let second = relay::buffer(PAGE_BYTES);
+    check!(second.is_err(), "two at once");
+    let Ok(first) = first.release() else { postern_tests::fail!("not released") };
+    let second = relay::buffer(2 * PAGE_BYTES)?;
+    let Err((error, first)) = first.activate() else { postern_tests::fail!("two at once") };
+    check_eq!(error.number, ErrorNumber::Exists);
+    drop(second);
+    check!(first.activate().is_ok());
     Ok(())
 }
