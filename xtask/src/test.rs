@@ -35,7 +35,7 @@ pub struct Options {
     filter: Option<String>,
     /// Only the tests of a crate, which may be outside of the repository: the
     /// scripts in its folder `tests`, typed into the system with its programs
-    #[arg(long, value_name = "PATH", conflicts_with = "host_only")]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["host_only", "general", "fast"])]
     app: Option<PathBuf>,
     /// Print the names of the tests in QEMU instead of running them
     #[arg(long)]

@@ -308,7 +308,10 @@ fn draw_box(out: &mut String, program: Option<&Program>, left: usize, top: usize
     let mut base = top + HEAD + 10;
     if has_services(program) {
         let names: Vec<_> = program.services.iter().map(|name| name.value.as_str()).collect();
-        text(out, "small", left + 10, base, &format!("services: {}", names.join(", ")));
+        let crossing = program.crossing.as_ref();
+        let crossing = crossing.map(|count| format!(", crossing ({} contexts)", count.value));
+        let services = format!("services: {}{}", names.join(", "), crossing.unwrap_or_default());
+        text(out, "small", left + 10, base, &services);
         base += LINE;
     }
     for capability in &program.capabilities {
@@ -373,6 +376,7 @@ gates = { boss = "init" }
 name = "files"
 package = "p"
 services = ["files"]
+crossing = 2
 gates = { disk = { server = "disk", rights = "wg", label = 64 } }
 [[program]]
 name = "editor"
@@ -392,7 +396,7 @@ gates = { files = "files", raw = "disk" }
             ">editor<",
             ">init<",
             "start: shell, priority 100, quota 4 MiB",
-            "services: files",
+            "services: files, crossing (2 contexts)",
             ">ports: ports 0x1f0-0x1f7<",
             ">archive: boot archive<",
             ">irq: interrupt 14<",
