@@ -1,8 +1,10 @@
-//! `cargo xtask caps`: what the manifest gives to whom, as a table; and why a
-//! program may, or may not, call another one.
+//! `cargo xtask caps`: what the manifest gives to whom, as a table or a
+//! picture; and why a program may, or may not, call another one.
 //!
 //! Must say what the compiled manifest says and nothing else: it reads the
 //! same checked model.
+
+mod graph;
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -14,6 +16,7 @@ use postern_manifest::{INIT, Start};
 
 use crate::manifest::model::{Capability, Gate, Object, Program};
 use crate::manifest::{App, Manifest, suggest, value};
+use crate::workspace;
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -24,12 +27,20 @@ pub struct Options {
     /// name of a server), or where the route ends
     #[arg(long, num_args = 2, value_names = ["PROGRAM", "GATE"])]
     why: Option<Vec<String>>,
+    /// Draw the programs with their capabilities and gates into this file
+    #[arg(long, value_name = "FILE.svg", conflicts_with = "why")]
+    graph: Option<PathBuf>,
 }
 
 /// Runs the command.
 pub fn main(options: &Options) -> Result<ExitCode> {
     let app = options.app.as_deref().map(App::find).transpose()?;
     let manifest = Manifest::load(app.as_ref())?;
+    if let Some(file) = &options.graph {
+        workspace::write_whole(file, graph::svg(&manifest.programs).as_bytes())?;
+        println!("{} programs are drawn in {}", manifest.programs.len(), file.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     let Some([program, gate]) = options.why.as_deref() else {
         print!("{}", table(&manifest.programs));
         return Ok(ExitCode::SUCCESS);

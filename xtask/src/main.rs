@@ -16,6 +16,7 @@ mod elf;
 mod host;
 mod image;
 mod manifest;
+mod new;
 mod prompt;
 mod protocol;
 mod qemu;
@@ -55,6 +56,8 @@ enum Command {
     Bench(bench::Options),
     /// Write disk images for BIOS and UEFI machines
     Image(image::Options),
+    /// Make a crate with a server, its client and a test
+    New(new::Options),
     /// Show which programs the system has, what each is given, who may call whom
     Caps(caps::Options),
     /// Check formatting, lints, host tests and documentation
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::main(&options),
         Command::Bench(options) => bench::main(&options),
         Command::Image(options) => image::main(&options),
+        Command::New(options) => new::main(&options),
         Command::Caps(options) => caps::main(&options),
         Command::Check(options) => check::main(&options),
     };

@@ -4,11 +4,13 @@
 //! Must never be green without having run a test. Its last line is
 //! `N passed, N failed`; if any were skipped, the line before says how many.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 
+use crate::manifest::App;
 use crate::protocol::Line;
 use crate::qemu::{Debugger, Machine, Outcome};
 use crate::suite::{Counts, Next, Report, Suite, Verdict};
@@ -31,6 +33,10 @@ const MOST_TIME: Duration = Duration::from_secs(25 * 60);
 pub struct Options {
     /// Only tests whose names contain this (without the benchmarks)
     filter: Option<String>,
+    /// Only the tests of a crate, which may be outside of the repository: the
+    /// scripts in its folder `tests`, typed into the system with its programs
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["host_only", "general", "fast"])]
+    app: Option<PathBuf>,
     /// Print the names of the tests in QEMU instead of running them
     #[arg(long)]
     list: bool,
@@ -80,26 +86,32 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     if let Some(filter) = &options.filter {
         ensure!(!filter.contains(char::is_whitespace), "a filter is one word, not `{filter}`");
     }
+    // First, because nothing is as fast: a mistake is seen at once.
+    let app = options.app.as_deref().map(App::find).transpose()?.map(|app| app.folder);
     if !options.host_only {
         setup::ensure(if options.uefi { setup::Need::Uefi } else { setup::Need::Bios })?;
     }
     if options.list {
-        return list(options);
+        return list(options, app.as_deref());
     }
     let mut counts = Counts::default();
-    if !options.guest_only {
+    let is_ours = app.is_none();
+    if !options.guest_only && is_ours {
         counts += host::run(options.filter.as_deref())?;
     }
     if !options.host_only {
         // Their names begin with it, those of the others never do.
-        if !options.filter.as_ref().is_some_and(|filter| filter.starts_with(script::PREFIX)) {
+        if is_ours
+            && !options.filter.as_ref().is_some_and(|filter| filter.starts_with(script::PREFIX))
+        {
             for paths in options.paths() {
                 counts += or_failed(SUITE, guest(options, *paths));
             }
         }
-        counts += or_failed("(the system tests)", script::run(&wanted(options), print));
+        counts +=
+            or_failed("(the system tests)", script::run(&wanted(options, app.as_deref()), print));
     }
-    if !options.host_only && options.filter.is_none() {
+    if !options.host_only && is_ours && options.filter.is_none() {
         counts += or_failed("(the benchmarks)", bench::check());
     }
     if counts.passed + counts.failed == 0 {
@@ -123,8 +135,9 @@ fn or_failed(part: &str, result: Result<Counts>) -> Counts {
 }
 
 /// Which system tests are meant, and how they run.
-fn wanted(options: &Options) -> script::Wanted<'_> {
+fn wanted<'a>(options: &'a Options, app: Option<&'a Path>) -> script::Wanted<'a> {
     script::Wanted {
+        app,
         filter: options.filter.as_deref().unwrap_or_default(),
         firmware: Firmware::from_option(options.uefi),
         verbose: options.verbose,
@@ -150,7 +163,18 @@ fn cmdline(paths: Paths, filter: Option<&str>, after: Option<&str>) -> String {
     paths.into_iter().chain(filter).chain(after).collect::<Vec<_>>().join(" ")
 }
 
-fn list(options: &Options) -> Result<ExitCode> {
+fn list(options: &Options, app: Option<&Path>) -> Result<ExitCode> {
+    let mut count = if app.is_none() { list_guest(options)? } else { 0 };
+    for name in script::names(options.filter.as_deref().unwrap_or_default(), app)? {
+        println!("{name}");
+        count += 1;
+    }
+    ensure!(count > 0, "there is no test");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the runner print the names of its tests; returns how many there are.
+fn list_guest(options: &Options) -> Result<u64> {
     let system = System::build(Kind::Tests)?;
     let filter = cmdline(Paths::Fast, options.filter.as_deref(), None);
     let machine = machine(options, &system, format!("list {filter}").trim_end())?;
@@ -164,12 +188,7 @@ fn list(options: &Options) -> Result<ExitCode> {
         _ => false,
     })?;
     ensure!(outcome == Outcome::Success, "{outcome}");
-    for name in script::names(options.filter.as_deref().unwrap_or_default())? {
-        println!("{name}");
-        count += 1;
-    }
-    ensure!(count > 0, "there is no test");
-    Ok(ExitCode::SUCCESS)
+    Ok(count)
 }
 
 /// Runs the suite in QEMU, with as many boots as it needs.

@@ -29,10 +29,7 @@ pub fn outside(name: &str) -> Result<PathBuf> {
     let root = workspace::root();
     let original = root.join("tests/apps").join(name);
     ensure!(original.is_dir(), "there is no {}", workspace::shown(&original));
-    // Several clones, and several people, do not share a copy.
-    let mut hasher = DefaultHasher::new();
-    (&root, rustix::process::geteuid().as_raw()).hash(&mut hasher);
-    let copy = env::temp_dir().join(format!("postern-apps-{:016x}", hasher.finish())).join(name);
+    let copy = folder(name);
     copy_folder(&original, &copy, &root)
         .and_then(|()| lock(&copy, &root))
         .and_then(|()| share_target(&copy))
@@ -40,8 +37,16 @@ pub fn outside(name: &str) -> Result<PathBuf> {
     Ok(copy)
 }
 
+/// Where a crate of this name is, outside of this repository.
+pub fn folder(name: &str) -> PathBuf {
+    // Several clones, and several people, do not share a copy.
+    let mut hasher = DefaultHasher::new();
+    (workspace::root(), rustix::process::geteuid().as_raw()).hash(&mut hasher);
+    env::temp_dir().join(format!("postern-apps-{:016x}", hasher.finish())).join(name)
+}
+
 /// Lets the copies share what cargo makes: each stands on the same runtime.
-fn share_target(copy: &Path) -> Result<()> {
+pub fn share_target(copy: &Path) -> Result<()> {
     fs::create_dir_all(copy.with_file_name(TARGET))?;
     let link = copy.join(TARGET);
     if !link.exists() {

@@ -1,23 +1,24 @@
 //! System tests: the whole system is booted and driven through its console as
 //! a person would, by the scripts in `tests/scripts` (their language is
-//! described there, in README.md).
+//! described there, in README.md), or by those in `tests` of an app.
 //!
 //! Must never count a script as passed that was not played to its end.
 
 mod app;
+mod fresh;
 mod judge;
 mod model;
 mod parse;
 mod play;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
 use self::judge::Values;
-use self::model::{Boot, End, Script};
+use self::model::{Boot, Crate, End, Script};
 use crate::manifest::{App, Manifest, Mistaken, SYSTEM};
 use crate::qemu::{Debugger, Machine};
 use crate::suite::{Counts, Report, Verdict};
@@ -34,29 +35,43 @@ const FOLDER: &str = "tests/scripts";
 pub struct Wanted<'a> {
     /// Only those whose names contain this.
     pub filter: &'a str,
+    /// The crate whose scripts they are, if they are not Postern's own.
+    pub app: Option<&'a Path>,
     /// What boots them, unless they say it themselves.
     pub firmware: Firmware,
     /// Whether what was seen last is shown of those that pass, too.
     pub verbose: bool,
 }
 
-/// The names of the scripts that match a filter, as tests.
-pub fn names(filter: &str) -> Result<Vec<String>> {
-    Ok(files(filter)?.into_iter().map(|file| file.0).collect())
+/// A test of the system.
+enum Test {
+    /// A script.
+    Script(PathBuf),
+    /// A crate that `cargo xtask new` makes passes its own test.
+    Fresh,
+}
+
+/// The names of the scripts that match a filter, as tests: those of `app`, or
+/// Postern's own.
+pub fn names(filter: &str, app: Option<&Path>) -> Result<Vec<String>> {
+    Ok(tests(filter, app)?.into_iter().map(|test| test.0).collect())
 }
 
 /// Plays the scripts and gives each result to `print`.
 pub fn run(wanted: &Wanted<'_>, print: fn(&Report, &mut Symbols, bool)) -> Result<Counts> {
-    let files = files(wanted.filter)?;
+    let tests = tests(wanted.filter, wanted.app)?;
     let (start, mut counts) = (Instant::now(), Counts::default());
-    if files.is_empty() {
-        ensure!(!wanted.filter.is_empty(), "there is no script in {FOLDER}");
+    if tests.is_empty() {
         return Ok(counts);
     }
     step::say("booting the system for each script");
     let mut systems = Systems::default();
-    for (name, file) in files {
-        let (verdict, output) = match play(&file, wanted.firmware, &mut systems) {
+    for (name, test) in tests {
+        let done = match test {
+            Test::Script(file) => play(&file, wanted, &mut systems),
+            Test::Fresh => fresh::test(),
+        };
+        let (verdict, output) = match done {
             Ok(done) => done,
             Err(error) => (Verdict::Failed(format!("{error:#}")), Vec::new()),
         };
@@ -71,36 +86,44 @@ pub fn run(wanted: &Wanted<'_>, print: fn(&Report, &mut Symbols, bool)) -> Resul
     Ok(counts)
 }
 
-/// Names and files of the scripts, sorted, of those that match.
-fn files(filter: &str) -> Result<Vec<(String, PathBuf)>> {
-    let folder = fs::read_dir(workspace::root().join(FOLDER))
-        .with_context(|| format!("cannot list {FOLDER}"))?;
-    let mut files = Vec::new();
-    for file in folder {
-        let path = file.with_context(|| format!("cannot list {FOLDER}"))?.path();
+/// The tests that match, by their names.
+fn tests(filter: &str, app: Option<&Path>) -> Result<Vec<(String, Test)>> {
+    let (folder, prefix) = match app {
+        Some(app) => (app.join("tests"), ""),
+        None => (workspace::root().join(FOLDER), PREFIX),
+    };
+    let shown = workspace::shown(&folder);
+    let mut tests = Vec::new();
+    ensure!(folder.is_dir(), "there is no folder {shown}: a test is a file NAME.script in it");
+    for file in fs::read_dir(&folder).with_context(|| format!("cannot list {shown}"))? {
+        let path = file.with_context(|| format!("cannot list {shown}"))?.path();
         if path.extension().is_some_and(|extension| extension == "script") {
             let stem = path.file_stem().context("a script has a name")?.to_string_lossy();
-            files.push((format!("{PREFIX}{}", stem.replace('-', "_")), path));
+            tests.push((format!("{prefix}{}", stem.replace('-', "_")), Test::Script(path)));
         }
     }
-    files.retain(|file| file.0.contains(filter));
-    files.sort();
-    Ok(files)
+    ensure!(!tests.is_empty(), "there is no test in {shown} (NAME.script)");
+    if app.is_none() {
+        tests.push((fresh::NAME.to_owned(), Test::Fresh));
+    }
+    tests.retain(|test| test.0.contains(filter));
+    tests.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(tests)
 }
 
 /// Plays one script. Returns what was seen last, too.
-fn play(
-    file: &PathBuf,
-    firmware: Firmware,
-    systems: &mut Systems,
-) -> Result<(Verdict, Vec<String>)> {
+fn play(file: &Path, wanted: &Wanted<'_>, systems: &mut Systems) -> Result<(Verdict, Vec<String>)> {
     let shown = workspace::shown(file);
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
-    let script = parse::parse(&text).with_context(|| shown.clone())?;
+    let mut script = parse::parse(&text).with_context(|| shown.clone())?;
+    if let Some(app) = wanted.app {
+        ensure!(script.boot.app.is_none(), "{shown}: a crate's test runs with that crate alone");
+        script.boot.app = Some(Crate::Theirs(app.to_path_buf()));
+    }
     if script.boot.end == End::Refused {
         return refused(&script, &shown);
     }
-    let firmware = if script.boot.uefi { Firmware::Uefi } else { firmware };
+    let firmware = if script.boot.uefi { Firmware::Uefi } else { wanted.firmware };
     if firmware == Firmware::Uefi && setup::firmware().is_none() {
         let reason = "the UEFI firmware (OVMF) is not installed".to_owned();
         return Ok((Verdict::Skipped(reason), Vec::new()));
@@ -145,8 +168,11 @@ fn refused(script: &Script, shown: &str) -> Result<(Verdict, Vec<String>)> {
 }
 
 fn manifest(boot: &Boot) -> Result<(Manifest, Option<App>)> {
-    let app = boot.app.as_deref().map(app::outside).transpose()?;
-    let app = app.as_deref().map(App::find).transpose()?;
+    let app = match &boot.app {
+        Some(Crate::Ours(name)) => Some(App::find(&app::outside(name)?)?),
+        Some(Crate::Theirs(folder)) => Some(App::find(folder)?),
+        None => None,
+    };
     let manifest = Manifest::read(boot.manifest.as_deref().unwrap_or(SYSTEM), app.as_ref())?;
     manifest.ensure_fits(&boot.memory)?;
     Ok((manifest, app))

@@ -1,5 +1,7 @@
 //! What a script says.
 
+use std::path::PathBuf;
+
 use crate::qemu::Outcome;
 
 /// A story about the running system.
@@ -14,8 +16,8 @@ pub struct Script {
 /// What a script runs on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Boot {
-    /// The crate under `tests/apps` that is added to the system.
-    pub app: Option<String>,
+    /// The crate that is added to the system.
+    pub app: Option<Crate>,
     /// The system manifest, from the top folder.
     pub manifest: Option<String>,
     /// Whether `init` gets only the first half of the compiled manifest.
@@ -26,6 +28,15 @@ pub struct Boot {
     pub uefi: bool,
     /// How it must end.
     pub end: End,
+}
+
+/// A crate whose programs are added to the system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Crate {
+    /// The one under `tests/apps` with this name.
+    Ours(String),
+    /// The one in this folder, of which the script is a test.
+    Theirs(PathBuf),
 }
 
 impl Default for Boot {

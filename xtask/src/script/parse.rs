@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::model::{Boot, Check, End, Pattern, Relation, Script, Step, Wanted};
+use super::model::{Boot, Check, Crate, End, Pattern, Relation, Script, Step, Wanted};
 use crate::qemu::Outcome;
 
 /// The keys that have a name.
@@ -64,7 +64,7 @@ fn set(boot: &mut Boot, option: &str) -> Result<()> {
     let (key, value) = option.split_once(' ').unwrap_or((option, ""));
     let has_value = !value.is_empty();
     match key {
-        "app" if has_value => boot.app = Some(value.to_owned()),
+        "app" if has_value => boot.app = Some(Crate::Ours(value.to_owned())),
         "manifest" if value == "cut" => boot.is_cut = true,
         "manifest" if has_value => boot.manifest = Some(value.to_owned()),
         "memory" if has_value => boot.memory = value.to_owned(),
