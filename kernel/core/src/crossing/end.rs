@@ -11,7 +11,7 @@ use crate::cap::Target;
 use crate::ipc::{Done, Outcome};
 use crate::machine::Machine;
 use crate::object::Thread;
-use crate::object::thread::State;
+use crate::object::thread::{State, Wait};
 use crate::relay::ledger;
 use crate::sched::TimeoutEntry;
 
@@ -96,6 +96,7 @@ impl<M: Machine> Kernel<M> {
         if let Some(thread) = self.threads.get_mut(thread) {
             thread.stop_pending = false;
             thread.state = State::Stopped;
+            thread.wait = Wait::Other;
         }
     }
 
