@@ -10,5 +10,6 @@
 
 pub mod call;
 pub mod crossing;
+pub mod hypercall;
 pub mod memory;
 pub mod privileged;

@@ -80,6 +80,10 @@ pub mod task {
     /// w0 slots in use, w1 slots, w2 bytes mapped, w3 threads, w4.. name.
     /// Needs R.
     pub const INFO: u64 = 0x208;
+    /// Item 0, a gate: told of the hypercalls of this task's threads (protocol
+    /// HYPERCALL, see [`crate::hypercall`]) while it is bound to a thread.
+    /// Without an item: hypercalls fail. Needs W.
+    pub const SET_HYPERCALL_GATE: u64 = 0x20c;
 }
 
 /// Operations of a thread. They act on its home activation.
@@ -483,6 +487,7 @@ pub const fn name(operation: u64) -> &'static str {
         task::PROTECT => "task: protect",
         task::SET_NAME => "task: set name",
         task::INFO => "task: info",
+        task::SET_HYPERCALL_GATE => "task: set hypercall gate",
         thread::BIND => "thread: bind",
         thread::START => "thread: start",
         thread::STOP => "thread: stop",

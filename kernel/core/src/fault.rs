@@ -12,9 +12,10 @@ use postern_abi::timeout::Timeout;
 use postern_arena::Ref;
 
 use crate::Kernel;
+use crate::hypercall::{Answered, INVALID};
 use crate::machine::{Fault, Form, Machine};
 use crate::object::Thread;
-use crate::object::thread::{Expects, Message, State};
+use crate::object::thread::{Asks, Expects, Message, State};
 use crate::work::Work;
 
 /// What a fault is about: an address, or the CPU's error code.
@@ -30,10 +31,13 @@ impl<M: Machine> Kernel<M> {
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.user.form = Form::Full;
+        if fault.vector == INVALID && self.is_hypercall(thread) {
+            return self.hypercall(thread);
+        }
         if !self.tell_handler(thread, fault)
             && let Some(faulted) = self.threads.get_mut(thread)
         {
-            faulted.fault = Some(fault);
+            (faulted.fault, faulted.asks) = (Some(fault), Asks::Fault);
             faulted.work = Some(Work::Report { line: 0 });
         }
     }
@@ -59,7 +63,7 @@ impl<M: Machine> Kernel<M> {
             expects: Expects::Answer,
         };
         if let Some(faulted) = self.threads.get_mut(thread) {
-            faulted.fault = Some(fault);
+            (faulted.fault, faulted.asks) = (Some(fault), Asks::Fault);
         }
         let sent = self.send_through(thread, message, Timeout::NEVER, Timeout::NEVER);
         if sent.is_err()
@@ -70,10 +74,13 @@ impl<M: Machine> Kernel<M> {
         sent.is_ok()
     }
 
-    /// The handler of a thread that waits with a fault answered.
-    pub(crate) fn fault_answered(&mut self, thread: Ref<Thread<M>>, tag: Tag, words: [u64; 4]) {
+    /// A thread that waits with its registers got its answer.
+    pub(crate) fn fault_answered(&mut self, thread: Ref<Thread<M>>, answered: &Answered<M>) {
         let Some(faulted) = self.threads.get_mut(thread) else { return };
-        if tag.words() == 0 || words[0] == answer::RESUME {
+        if faulted.asks == Asks::Hypercall {
+            return self.hypercall_answered(thread, answered);
+        }
+        if answered.tag.words() == 0 || answered.words[0] == answer::RESUME {
             faulted.fault = None;
             self.wake(thread);
         } else {
@@ -84,6 +91,9 @@ impl<M: Machine> Kernel<M> {
     /// The handler is gone or gave up. The thread ends, but not from within
     /// here: threads that handle each other's faults form chains of any length.
     pub(crate) fn lose_handler(&mut self, thread: Ref<Thread<M>>) {
+        if self.threads.get(thread).is_some_and(|thread| thread.asks == Asks::Hypercall) {
+            return self.lose_hypercall(thread);
+        }
         self.detach(thread);
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.message = None;

@@ -35,6 +35,7 @@ mod diagnosis;
 mod entry;
 mod fast;
 mod fault;
+mod hypercall;
 mod invoke;
 mod ipc;
 pub mod machine;

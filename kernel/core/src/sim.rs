@@ -78,6 +78,8 @@ pub struct Sim {
     pub masked: u64,
     /// How lines interrupt.
     pub triggers: [Trigger; crate::LINES],
+    /// What user memory holds, at every address; `None`: nothing is mapped.
+    pub text: Option<u64>,
     /// Page frames that the core has handed over and not got back.
     pub held: u64,
     /// The space and window in use.
@@ -383,7 +385,7 @@ impl Machine for Sim {
     }
 
     fn peek(&self, _space: &Space, _at: u64) -> Option<u64> {
-        None
+        self.text
     }
 
     fn lines(&self) -> u32 {

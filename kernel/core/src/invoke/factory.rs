@@ -216,6 +216,7 @@ impl<M: Machine> Kernel<M> {
             thread_count: 0,
             mappings: Tree::default(),
             mapped: 0,
+            hypercall_gate: None,
             name: [0; 32],
             build: 0,
             base: 0,

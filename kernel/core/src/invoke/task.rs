@@ -138,6 +138,14 @@ impl<M: Machine> Kernel<M> {
                 (task.name, task.build, task.base) = (name, build, base);
                 Ok(Answer::none().into())
             }
+            task::SET_HYPERCALL_GATE => {
+                self.need(request, Rights::W)?;
+                let gate = self.gate_item(request)?;
+                if let Some(task) = self.tasks.get_mut(reference) {
+                    task.hypercall_gate = gate;
+                }
+                Ok(Answer::none().into())
+            }
             task::INFO => {
                 self.need(request, Rights::R)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);

@@ -88,6 +88,9 @@ impl<M: Machine> Kernel<M> {
         if words <= utcb::FIRST_WORD {
             return;
         }
+        if self.copy_from_registers(from, to) {
+            return;
+        }
         let from = self.threads.get(from).and_then(|thread| thread.utcb.as_ref());
         let to = self.threads.get(to).and_then(|thread| thread.utcb.as_ref());
         if let (Some(from), Some(to)) = (from, to) {

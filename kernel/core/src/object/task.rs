@@ -1,9 +1,9 @@
 //! Tasks: an address space and a capability table.
 
 use postern_abi::op::relay::PLACES;
-use postern_arena::Table;
+use postern_arena::{Ref, Table};
 
-use super::Header;
+use super::{Gate, Header};
 use crate::cap::Slot;
 use crate::machine::Machine;
 use crate::mem::tree::Tree;
@@ -34,6 +34,8 @@ pub struct Task<M: Machine> {
     pub mappings: Tree,
     /// Bytes mapped.
     pub mapped: u64,
+    /// Who is told of the hypercalls of its threads.
+    pub hypercall_gate: Option<Ref<Gate<M>>>,
     /// What crash reports call it, NUL-padded.
     pub name: [u8; 32],
     /// Build id of its program, as it was told.

@@ -274,6 +274,15 @@ pub(super) fn apply(world: &mut World, step: &Step) {
         Step::Fault => {
             world.kernel.fault(crate::machine::Fault { vector: 14, error: 4, address: 8 });
         }
+        Step::Hypercall => {
+            world.at_instruction(postern_abi::hypercall::VMCALL);
+            world.kernel.fault(crate::machine::Fault { vector: 6, error: 0, address: 0 });
+        }
+        Step::HypercallGate { task, gate } => {
+            let items: &[_] = if gate % 4 == 0 { &[] } else { &[(gate, all)] };
+            let at = if task % 4 == 0 { task } else { init::TASK };
+            world.operate(at, &[op::task::SET_HYPERCALL_GATE], items);
+        }
         Step::Yield => {
             world.call(Code::Yield.plain(), [0; 6]);
         }
