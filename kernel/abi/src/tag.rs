@@ -20,6 +20,9 @@ pub mod protocol {
     /// A thread made a hypercall, which the kernel brings to the hypercall gate
     /// of its task.
     pub const HYPERCALL: i64 = -22;
+    /// A guest has exited: the kernel tells the fault gate of the thread that
+    /// is its virtual CPU (L4Re's protocol for virtual machines has the number).
+    pub const VM_EXIT: i64 = -16;
 }
 
 /// Describes a message: protocol, number of words, number of items.

@@ -44,6 +44,7 @@ impl<M: Machine> Kernel<M> {
 
     /// The current thread hit an invalid instruction: if it is one of the two,
     /// it is a hypercall, and `true` is returned.
+    #[inline(never)]
     pub(crate) fn is_hypercall(&self, thread: Ref<Thread<M>>) -> bool {
         let Some(caller) = self.threads.get(thread) else { return false };
         let task = caller.task.and_then(|task| self.tasks.get(task));
@@ -66,6 +67,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Carries out a hypercall of `thread`, whose registers are saved.
+    #[inline(never)]
     pub(crate) fn hypercall(&mut self, thread: Ref<Thread<M>>) {
         let Some(caller) = self.threads.get_mut(thread) else { return };
         let [rax, rdi, rsi, rdx, ..] = inputs(&caller.user.registers);
@@ -94,24 +96,25 @@ impl<M: Machine> Kernel<M> {
 
     /// The words past the fourth of the message of a thread that waits with its
     /// registers: they go to the receiver as they are, past the UTCB of the
-    /// thread. `false`: it sends an ordinary message.
-    pub(crate) fn copy_from_registers(&self, from: Ref<Thread<M>>, to: Ref<Thread<M>>) -> bool {
-        let asking = self.threads.get(from).filter(|thread| thread.fault.is_some());
-        let Some(asking) = asking else { return false };
-        match asking.asks {
+    /// thread.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn copy_from_registers(&self, from: &Thread<M>, to: Ref<Thread<M>>) {
+        match from.asks {
             // Never more than four words.
             Asks::Fault => {}
+            Asks::Exit(state) => self.copy_exit(from, state, to),
             Asks::Hypercall => {
-                let words = inputs(&asking.user.registers);
+                let words = inputs(&from.user.registers);
                 for (index, word) in words.into_iter().enumerate().skip(utcb::FIRST_WORD) {
                     self.set_utcb_word(to, index, word);
                 }
             }
         }
-        true
     }
 
     /// The answer to a hypercall.
+    #[inline(never)]
     pub(crate) fn hypercall_answered(&mut self, thread: Ref<Thread<M>>, answer: &Answered<M>) {
         let mut outputs = [0; WORDS];
         for (index, output) in outputs.iter_mut().enumerate() {
@@ -122,6 +125,7 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// There will be no answer to a hypercall.
+    #[inline(never)]
     pub(crate) fn lose_hypercall(&mut self, thread: Ref<Thread<M>>) {
         self.detach(thread);
         if let Some(caller) = self.threads.get_mut(thread) {

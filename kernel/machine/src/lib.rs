@@ -41,6 +41,7 @@ mod port;
 mod report;
 mod serial;
 mod space;
+mod svm;
 mod tables;
 mod timer;
 mod trap;
@@ -55,6 +56,7 @@ pub use cpu::{Features, Flaws};
 pub use hypervisor::Hypervisor;
 pub use paging::Entry;
 pub use space::Space;
+pub use svm::Vcpu;
 pub use window::ViewTables;
 pub use x86::{Utcb, X86};
 

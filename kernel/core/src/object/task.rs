@@ -12,6 +12,8 @@ use crate::relay::Share;
 /// An address space with a capability table. Threads and mappings hang on it
 /// by index, so that its end finds them.
 pub struct Task<M: Machine> {
+    /// It is the memory of a guest: threads bound to it are virtual CPUs.
+    pub guest: bool,
     /// The capability table; slot 0 is never used.
     pub table: Table<Slot>,
     /// The address space; `None` only while it is taken apart.

@@ -114,6 +114,8 @@ pub enum Asks {
     Fault,
     /// The outputs of a hypercall.
     Hypercall,
+    /// What becomes of a guest after an exit; with the last word of the message.
+    Exit(u16),
 }
 
 /// What a message expects after its delivery.
@@ -223,6 +225,8 @@ pub struct Thread<M: Machine> {
     pub fault: Option<Fault>,
     /// Of whom it asks what, while `fault` is there.
     pub asks: Asks,
+    /// What it is the virtual CPU of a guest with, if it is one.
+    pub vcpu: Option<M::Vcpu>,
     /// Refused system calls leave a record in its UTCB.
     pub diagnose: bool,
     /// A long operation that it does before it returns to the user.
@@ -342,6 +346,7 @@ impl<M: Machine> Thread<M> {
             fault_gate: None,
             fault: None,
             asks: Asks::Fault,
+            vcpu: None,
             diagnose: false,
             work: None,
             slice: scheduler::SLICE,

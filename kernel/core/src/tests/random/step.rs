@@ -216,7 +216,10 @@ pub enum Step {
     Exit,
     Fault,
     Hypercall,
-    HypercallGate { task: u32, gate: u32 },
+    HypercallGate {
+        task: u32,
+        gate: u32,
+    },
     Yield,
     Time {
         ns: u64,
