@@ -49,6 +49,10 @@ pub struct Options {
     /// Memory of the machine
     #[arg(long, default_value = "256M", value_name = "SIZE")]
     memory: String,
+    /// Let the time stamp counter count instructions, and time follow it: what
+    /// programs measure is the same on every computer
+    #[arg(long)]
+    counted: bool,
     /// Wait for a debugger before the first instruction
     #[arg(long, conflicts_with = "exec")]
     gdb: bool,
@@ -67,7 +71,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
         image: system.image("", firmware)?,
         firmware,
         memory: options.memory.clone(),
-        counted: false,
+        counted: options.counted,
         debugger: if options.gdb { Debugger::Port } else { Debugger::None },
     };
     if options.gdb {

@@ -22,6 +22,9 @@ pub const FREE_SLOTS: u32 = 4;
 /// A segment of the program's image: value 1 its address, value 2 bytes |
 /// rights << 56. The name is the name of a capability to its memory.
 pub const SEGMENT: u32 = 5;
+/// The program serves behind its entry, a capability called [`name::ENTRY`]:
+/// value 1 is the number of contexts that it is to have.
+pub const CONTEXTS: u32 = 6;
 
 /// Bytes of the header.
 pub const HEADER: usize = 24;
@@ -38,6 +41,8 @@ pub mod name {
     pub const FACTORY: &str = "factory";
     /// The kernel's log.
     pub const LOG: &str = "log";
+    /// The entry behind which it serves.
+    pub const ENTRY: &str = "entry";
 }
 
 /// One record of an environment.

@@ -554,6 +554,23 @@ impl<'a, T> Others<'a, T> {
     }
 }
 
+impl<T> Others<'_, T> {
+    /// The reference of the live object at `index`, if there is one.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(&self, index: u32) -> Option<Ref<T>> {
+        if index as usize >= self.len {
+            return None;
+        }
+        // SAFETY: below `len`, so inside of the table, which is borrowed
+        // exclusively; only the name is read, which the borrowed object is not
+        // a part of.
+        let name = unsafe { (&raw const (*self.slots.add(index as usize).as_ptr()).name).read() };
+        let live = name & 1 << 32 != 0;
+        Some(Ref { name: NonZeroU64::new(name).filter(|_| live)?, kind: PhantomData })
+    }
+}
+
 /// An object that is not the chosen one.
 pub struct Other<'a, T> {
     slot: NonNull<Slot<T>>,

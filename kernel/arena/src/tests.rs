@@ -128,6 +128,7 @@ fn the_chosen_object_is_found_and_the_others_beside_it() {
     assert!(arena.chosen().is_none());
     arena.choose(first);
     assert!(arena.chosen().expect("chosen").1.find(second).is_none());
+    both.remove(&mut arena, first);
 }
 
 #[test]

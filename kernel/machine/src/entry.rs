@@ -217,6 +217,8 @@ pub extern "C" fn system_call() {
         "je 2f",
         "cmp rax, {code_reply_receive}",
         "je 3f",
+        "cmp rax, {code_return}",
+        "je 5f",
         "cmp rax, {code_null}",
         "je 4f",
         // Keeps the stack aligned below the seventh argument.
@@ -225,6 +227,8 @@ pub extern "C" fn system_call() {
         "call {general}",
         "2: call {call}",
         "3: call {reply_receive}",
+        "ud2",
+        "5: call {return_home}",
         "ud2",
         // Changes nothing: out again.
         "4:",
@@ -253,6 +257,8 @@ pub extern "C" fn system_call() {
         stack = const percpu::STACK,
         code_call = const trap::CALL as u32,
         code_reply_receive = const trap::REPLY_RECEIVE as u32,
+        code_return = const trap::RETURN as u32,
+        return_home = sym trap::return_home,
         code_null = const Code::Null.plain() as u32,
         version = const ABI_VERSION,
         flags = const exit::ALWAYS,

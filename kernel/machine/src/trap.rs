@@ -14,13 +14,15 @@ use crate::{cell, cpu, exit, report};
 
 /// `Call` that waits for ever, as it is in `rax`.
 pub const CALL: u64 = Code::Call.plain();
+/// `Return`.
+pub const RETURN: u64 = Code::Return.plain();
 /// `ReplyReceive` that waits for ever.
 pub const REPLY_RECEIVE: u64 = Code::ReplyReceive.plain();
 
 /// System calls with a fast path: for each an entry that tries it and falls back
 /// to the general path. `rcx` stands for the user's `r10`.
 macro_rules! fast_paths {
-    ($($name:ident = $code:expr, $core:ident;)*) => {$(
+    ($($name:ident = $code:expr, $core:ident $(, or $second:ident)?;)*) => {$(
         /// As its code says.
         ///
         /// # Safety
@@ -50,6 +52,14 @@ macro_rules! fast_paths {
                 r8: u64,
                 r9: u64,
             ) -> ! {
+                $(
+                    // SAFETY: as that function's.
+                    let kernel = unsafe { cell::kernel() };
+                    if let Some(resume) = kernel.$second(rdi, rsi, [rdx, r10, r8, r9]) {
+                        // SAFETY: the core made this thread current.
+                        unsafe { exit::fast(resume) }
+                    }
+                )?
                 // SAFETY: as that function's.
                 unsafe { general(rdi, rsi, rdx, r10, r8, r9, $code) }
             }
@@ -66,8 +76,9 @@ macro_rules! fast_paths {
 }
 
 fast_paths! {
-    call = CALL, fast_call;
+    call = CALL, fast_call, or fast_cross;
     reply_receive = REPLY_RECEIVE, fast_reply_receive;
+    return_home = RETURN, fast_return;
 }
 
 /// A system call that takes the general path.

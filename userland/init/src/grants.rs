@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 
 use postern_manifest::{GateTo, INIT, Object, Program};
 use postern_runtime::program::Program as Loading;
+use postern_runtime::syscall::abi::env::name::ENTRY;
 use postern_runtime::syscall::abi::rights::Kind;
-use postern_runtime::syscall::{Capability, Gate, Item, Rights, Slot};
+use postern_runtime::syscall::{Capability, Entry, Gate, Item, Rights, Slot};
 use postern_runtime::{Boot, Error, Explain, Result, slots};
 
 use crate::table::Table;
@@ -44,6 +45,13 @@ pub struct Given {
     pub kind: Kind,
     /// The capability, with the rights that the program gets.
     item: Item,
+}
+
+impl Given {
+    /// What the runtime gives it behind what the manifest says: its entry.
+    pub fn entry(entry: Entry) -> Self {
+        Self { name: ENTRY, kind: Kind::Entry, item: entry.item(Rights::empty()) }
+    }
 }
 
 /// The capabilities made for one program; the objects are destroyed unless
@@ -145,7 +153,7 @@ impl Grants {
         } else {
             let server = table.by_name(to.server);
             if let Some(server) = server {
-                gate.bind(server.child.thread(), label).explain("binding a gate", "gate")?;
+                server.child.bind(gate, label).explain("binding a gate", "gate")?;
             }
             let was_bound = server.is_some();
             self.links.push(Link { gate, label, server: to.server, was_bound });

@@ -6,7 +6,7 @@ use postern_runtime::protocol::Name;
 use postern_runtime::syscall::Capability;
 use postern_runtime::{Boot, Error, slots};
 
-use crate::grants::{EXIT_LABEL, Grants, label};
+use crate::grants::{EXIT_LABEL, Given, Grants, label};
 use crate::table::{Running, Table};
 
 /// Starts the program in `file` as number `id`, with the words of `arguments`
@@ -32,19 +32,23 @@ pub fn start(
         .heap(program.heap)
         .stack(program.stack)
         .slots(program.slots)
+        .crossing(program.contexts)
         .exit_gate(exit_gate);
     for argument in program.arguments.iter().chain(arguments.split_whitespace()) {
         loading = loading.argument(argument);
     }
     match grants.give(loading).start() {
-        Ok(child) => Ok(Running {
-            thread: child.thread_info().map_or(u64::MAX, |info| info.id),
-            child,
-            exit_gate,
-            objects: core::mem::take(&mut grants.objects),
-            links: core::mem::take(&mut grants.links),
-            given: core::mem::take(&mut grants.given),
-        }),
+        Ok(child) => {
+            grants.given.extend(child.entry().map(Given::entry));
+            Ok(Running {
+                thread: child.thread_info().map_or(u64::MAX, |info| info.id),
+                child,
+                exit_gate,
+                objects: core::mem::take(&mut grants.objects),
+                links: core::mem::take(&mut grants.links),
+                given: core::mem::take(&mut grants.given),
+            })
+        }
         Err(error) => {
             // What cannot be destroyed is gone already.
             let _ = slots::destroy(exit_gate.slot());

@@ -5,11 +5,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use postern_manifest::{Manifest, Object, Program, Start};
+use postern_runtime::program::Child;
 use postern_runtime::protocol::Name;
 use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState};
+use postern_runtime::syscall::Capability;
 use postern_runtime::syscall::abi::harness::{SYMBOL_CLOSE, SYMBOL_OPEN};
 use postern_runtime::syscall::abi::op::thread::ThreadState;
-use postern_runtime::syscall::{Capability, Thread};
 use postern_runtime::{Boot, memory, slots};
 
 use crate::grants::Link;
@@ -95,7 +96,7 @@ impl Init {
             note!(self.journal, "{error}");
             Error::CannotStart
         })?;
-        self.connect(name, running.child.thread());
+        self.connect(name, &running.child);
         self.journal.remember(alloc::format!("started `{name}` (number {id})"));
         let info = ProgramInfo {
             id,
@@ -143,11 +144,11 @@ impl Init {
         }
     }
 
-    /// Binds the gates of all programs that lead to `server` to its thread.
-    fn connect(&mut self, server: &str, thread: Thread) {
+    /// Binds the gates of all programs that lead to `server` to it.
+    fn connect(&mut self, server: &str, child: &Child) {
         let links = self.table.running_mut().flat_map(|running| &mut running.links);
         for link in links.filter(|link| link.server == server) {
-            match link.gate.bind(thread, link.label) {
+            match child.bind(link.gate, link.label) {
                 Ok(()) => link.was_bound = true,
                 Err(error) => {
                     note!(self.journal, "a program lost its gate to `{server}`: {error}");

@@ -3,6 +3,7 @@
 //! Everything is inlined into the method, where sizes are constants: a call
 //! with at most three words of arguments and results is its register moves.
 
+use postern_syscall::relay::{self, Lend};
 use postern_syscall::{Capability, Delivery, Gate, Slot, Timeouts, slots};
 
 use crate::error::{CallError, ServerError, Status};
@@ -111,19 +112,74 @@ where
     T: Owning,
     E: ServerError,
 {
+    let send = |words: &[u64], items: &[Slot], windows: &[Slot]| {
+        transport::call(gate.slot(), protocol, words, items, windows, timeouts, false)
+    };
+    exchange::<WORDS, ITEMS, ANSWER, GIVEN, T, E>(protocol, method, put, send)
+}
+
+/// As [`call`], of a method that a relay segment goes along with.
+///
+/// # Errors
+/// The error, and what became of the segment.
+#[doc(hidden)]
+#[inline(always)]
+#[expect(clippy::type_complexity, reason = "it is the signature of every such method")]
+pub fn lend<
+    const WORDS: usize,
+    const ITEMS: usize,
+    const ANSWER: usize,
+    const GIVEN: usize,
+    T,
+    E,
+    L,
+>(
+    gate: Gate,
+    timeouts: Timeouts,
+    protocol: i64,
+    method: u64,
+    mut loan: L,
+    put: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+) -> Result<(T, L::Back), (CallError<E>, L::Outcome)>
+where
+    T: Owning,
+    E: ServerError,
+    L: Lend,
+{
+    let mut is_back = true;
+    let send = |words: &[u64], items: &[Slot], windows: &[Slot]| {
+        loan.begin()?;
+        let sent = transport::call(gate.slot(), protocol, words, items, windows, timeouts, true);
+        is_back = relay::is_back(&sent);
+        sent
+    };
+    let outcome = exchange::<WORDS, ITEMS, ANSWER, GIVEN, T, E>(protocol, method, put, send);
+    match outcome {
+        Ok(value) if is_back => Ok((value, loan.back())),
+        // Somebody destroyed the segment while it was lent.
+        Ok(_) => Err((CallError::Aborted, loan.outcome(false))),
+        Err(error) => Err((error, loan.outcome(is_back))),
+    }
+}
+
+/// One request, sent by `send`, and its answer.
+#[inline(always)]
+fn exchange<const WORDS: usize, const ITEMS: usize, const ANSWER: usize, const GIVEN: usize, T, E>(
+    protocol: i64,
+    method: u64,
+    put: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+    send: impl FnOnce(&[u64], &[Slot], &[Slot]) -> postern_syscall::Result<Delivery>,
+) -> Result<T, CallError<E>>
+where
+    T: Owning,
+    E: ServerError,
+{
     let mut request = Outgoing::<WORDS, ITEMS>::new();
     let mut writer = request.writer();
     writer.word(method)?;
     put(&mut writer)?;
     let mut windows = Windows::<GIVEN>::allocate().ok_or(CallError::NoSlots)?;
-    let answer = transport::call(
-        gate.slot(),
-        protocol,
-        request.words(),
-        request.items(),
-        &windows.0,
-        timeouts,
-    )?;
+    let answer = send(request.words(), request.items(), &windows.0)?;
     // Before anything else that could use the UTCB.
     let given = answer.tag.items();
     if GIVEN == 0 && given != 0 {

@@ -31,6 +31,10 @@
 //! - A `&Caller` among the arguments is who calls; clients do not see it.
 //! - An [`Answer`] as the last argument instead of a result: the server may
 //!   answer later ([`Answer::keep`]).
+//! - A [`Lent`] among the arguments: a relay segment goes along with the call
+//!   and comes back with the answer ([`postern_syscall::relay`]). The client's
+//!   method takes anything that is [`Lend`](postern_syscall::relay::Lend) in its
+//!   place, by value, and gives it back beside the result.
 //! - A method's number is its position from 1 on, or what `#[opcode = N]` says
 //!   (the following ones count on from there).
 //!
@@ -55,6 +59,7 @@ mod error;
 #[cfg(not(target_os = "none"))]
 pub mod loopback;
 mod server;
+mod station;
 mod transport;
 pub mod wire;
 
@@ -62,13 +67,16 @@ pub use bytes::{Bytes, MAX_BYTES, Text};
 pub use capability::{Owned, USE};
 pub use error::{CallError, Refusal, ServerError, Status};
 pub use postern_interface_macros::{ServerError, Wire, interface};
+pub use postern_syscall::relay::Lent;
 pub use server::{Answer, Caller, Kept, Reply, Request, Server, serve};
+pub use station::Station;
 pub use wire::{Full, MAX_ITEMS, MAX_WORDS, Malformed, Owning, Reader, Wire, Writer};
 
 /// For the code that the macros write.
 #[doc(hidden)]
 pub mod private {
-    pub use crate::client::call;
+    pub use crate::client::{call, lend};
     pub use core;
+    pub use postern_syscall::relay::Lend;
     pub use postern_syscall::{Capability, Gate, Slot, Timeouts, abi::rights::Kind};
 }

@@ -16,7 +16,8 @@ use postern_syscall::{
     Task, Timeouts, slots,
 };
 
-use crate::server::{Server, Station};
+use crate::server::Server;
+use crate::station::Station;
 use crate::transport::registers;
 
 type Shared = Rc<RefCell<dyn Server>>;
@@ -78,7 +79,7 @@ pub fn used() -> usize {
 /// # Errors
 /// As a call.
 pub fn send(gate: Gate, protocol: i64, words: &[u64], items: &[Slot]) -> Result<(i64, Vec<u64>)> {
-    let answer = call(gate.slot(), protocol, words, items, &[], Timeouts::NEVER)?;
+    let answer = call(gate.slot(), protocol, words, items, &[], Timeouts::NEVER, false)?;
     Ok((answer.tag.protocol(), with(|world| world.words.clone())))
 }
 
@@ -89,6 +90,7 @@ pub(crate) fn call(
     items: &[Slot],
     _windows: &[Slot],
     _timeouts: Timeouts,
+    _relay: bool,
 ) -> Result<Delivery> {
     let found = with(|world| world.slots.get(&gate).cloned());
     let Some(Content::Gate { server, label }) = found else {
@@ -200,3 +202,6 @@ pub(crate) fn derive(from: Slot, to: Slot, _: Rights) -> Result<()> {
         Ok(())
     })
 }
+
+/// There are no contexts here.
+pub(crate) fn ret(_protocol: i64, _words: &[u64], _items: &[Slot]) {}

@@ -9,19 +9,19 @@ use core::convert::Infallible;
 use core::fmt;
 use core::marker::PhantomData;
 
-use postern_syscall::{
-    Delivery, DeliveryKind, ErrorCode, ErrorNumber, Phase, Slot, Tag, Timeout, ipc, slots, utcb,
-};
+use postern_syscall::relay::Lent;
+use postern_syscall::{ErrorCode, ErrorNumber, Phase, Slot, Timeout, slots};
 
 use crate::client::Outgoing;
 use crate::error::{Refusal, ServerError, Status};
+use crate::station::Station;
 use crate::transport;
 use crate::wire::{MAX_ITEMS, MAX_WORDS, Owning, Reader};
 
 /// Who calls: the label of the gate, with the rights of the caller's capability.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
-    label: u64,
+    pub(crate) label: u64,
 }
 
 impl Caller {
@@ -46,14 +46,18 @@ impl Caller {
 }
 
 /// The answer under way: as large as a message can be.
-type Out = Outgoing<MAX_WORDS, MAX_ITEMS>;
+pub(crate) type Out = Outgoing<MAX_WORDS, MAX_ITEMS>;
 
 /// A message that arrived through a gate.
 pub struct Request<'a> {
-    caller: Caller,
-    protocol: i64,
-    reader: Reader<'a>,
-    out: &'a mut Out,
+    pub(crate) caller: Caller,
+    pub(crate) protocol: i64,
+    pub(crate) reader: Reader<'a>,
+    pub(crate) out: &'a mut Out,
+    /// Whether the caller's own thread runs the server.
+    pub(crate) crossed: bool,
+    /// The relay segment that came along.
+    pub(crate) lent: Option<Lent<'a>>,
 }
 
 impl fmt::Debug for Request<'_> {
@@ -88,9 +92,14 @@ impl<'a> Request<'a> {
     /// What it says, and the place for the answer.
     #[doc(hidden)]
     #[inline(always)]
-    pub fn open(self) -> (Caller, Reader<'a>, Responder<'a>) {
-        let responder = Responder { protocol: self.protocol, out: self.out };
-        (self.caller, self.reader, responder)
+    pub fn open(self) -> (Caller, Reader<'a>, Option<Lent<'a>>, Responder<'a>) {
+        let Self { caller, protocol, reader, out, crossed, lent } = self;
+        (caller, reader, lent, Responder { protocol, out, crossed })
+    }
+
+    /// The relay segment that came along, if one did.
+    pub fn lent(&mut self) -> Option<&mut Lent<'a>> {
+        self.lent.as_mut()
     }
 
     /// Answers with these words as they are: for protocols that are no
@@ -105,7 +114,7 @@ impl<'a> Request<'a> {
 
     /// Refuses it: the client gets [`crate::CallError::Refused`].
     pub fn refuse(self, refusal: Refusal) -> Reply {
-        self.open().2.refuse(refusal)
+        self.open().3.refuse(refusal)
     }
 }
 
@@ -114,6 +123,7 @@ impl<'a> Request<'a> {
 pub struct Responder<'a> {
     protocol: i64,
     out: &'a mut Out,
+    crossed: bool,
 }
 
 impl Responder<'_> {
@@ -134,23 +144,28 @@ impl Responder<'_> {
     /// The server answers when it likes.
     #[inline(always)]
     pub fn later<T: Owning, E: ServerError>(&mut self) -> Answer<'_, T, E> {
-        Answer { out: Some(self.out), protocol: self.protocol, types: PhantomData }
+        Answer {
+            out: Some(self.out),
+            protocol: self.protocol,
+            crossed: self.crossed,
+            types: PhantomData,
+        }
     }
 
     /// The server had its [`Answer`].
     #[inline(always)]
     pub fn done(self) -> Reply {
-        Reply(State::Later)
+        Reply(if self.crossed { State::Now } else { State::Later })
     }
 }
 
 /// That a request was handled; made by dispatchers and [`Request::refuse`].
 #[must_use]
 #[derive(Debug)]
-pub struct Reply(State);
+pub struct Reply(pub(crate) State);
 
 #[derive(Debug)]
-enum State {
+pub(crate) enum State {
     /// The answer is written and to be sent.
     Now,
     /// It is sent already, or will be.
@@ -178,7 +193,7 @@ fn fill<const WORDS: usize, const ITEMS: usize, T: Owning, E: ServerError>(
 }
 
 #[inline]
-fn fill_status<const WORDS: usize, const ITEMS: usize>(
+pub(crate) fn fill_status<const WORDS: usize, const ITEMS: usize>(
     out: &mut Outgoing<WORDS, ITEMS>,
     status: Status,
 ) {
@@ -189,7 +204,7 @@ fn fill_status<const WORDS: usize, const ITEMS: usize>(
 
 /// Sends an answer by `send`; if its capabilities cannot be handed over, says
 /// that instead.
-fn send<const WORDS: usize, const ITEMS: usize>(
+pub(crate) fn send<const WORDS: usize, const ITEMS: usize>(
     out: &mut Outgoing<WORDS, ITEMS>,
     send: impl Fn(&[u64], &[Slot]) -> Result<(), ErrorCode>,
 ) -> Result<(), ErrorCode> {
@@ -209,10 +224,14 @@ fn send<const WORDS: usize, const ITEMS: usize>(
 /// A method that has one as its last argument gives its result here instead of
 /// returning it. Dropped: the client's call fails with
 /// [`crate::CallError::Aborted`].
+///
+/// Behind an entry the answer leaves when the method ends, and cannot be kept:
+/// the client's thread is what runs the method.
 #[must_use = "without an answer the client's call fails"]
 pub struct Answer<'a, T: Owning, E: ServerError = Infallible> {
     out: Option<&'a mut Out>,
     protocol: i64,
+    crossed: bool,
     types: PhantomData<fn(T, E)>,
 }
 
@@ -222,14 +241,19 @@ impl<T: Owning, E: ServerError> Answer<'_, T, E> {
     pub fn send(mut self, result: Result<T, E>) -> bool {
         let Some(out) = self.out.take() else { return false };
         fill(out, result);
-        send(out, |words, items| transport::reply(self.protocol, words, items)).is_ok()
+        self.crossed
+            || send(out, |words, items| transport::reply(self.protocol, words, items)).is_ok()
     }
 
     /// Keeps the right to answer, while other requests are served.
     ///
     /// # Errors
-    /// No slot is left; the answer comes back, to be used at once.
+    /// No slot is left, or the caller has crossed into the server; the answer
+    /// comes back, to be used at once.
     pub fn keep(mut self) -> Result<Kept<T, E>, Self> {
+        if self.crossed {
+            return Err(self);
+        }
         let Some(slot) = slots::allocate() else { return Err(self) };
         if transport::save_reply(slot).is_err() {
             slots::release(slot);
@@ -244,6 +268,9 @@ impl<T: Owning, E: ServerError> Drop for Answer<'_, T, E> {
     fn drop(&mut self) {
         if let Some(out) = self.out.take() {
             fill_status(out, Status::Refused(Refusal::Unanswered));
+            if self.crossed {
+                return;
+            }
             // A client that is gone needs no answer.
             let _ = send(out, |words, items| transport::reply(self.protocol, words, items));
         }
@@ -347,118 +374,6 @@ impl<S: Server + ?Sized> Server for &mut S {
 
     fn windows(&self) -> usize {
         (**self).windows()
-    }
-}
-
-/// What a server thread needs to handle messages.
-pub(crate) struct Station {
-    /// The words of the request: the UTCB is overwritten by every call.
-    incoming: [u64; MAX_WORDS],
-    out: Out,
-    /// What the kernel wrote about the capabilities of the request.
-    given: [u64; MAX_ITEMS],
-    windows: [Slot; MAX_ITEMS],
-    window_count: usize,
-}
-
-impl Station {
-    pub(crate) fn new(windows: usize) -> Self {
-        let mut station = Self {
-            incoming: [0; MAX_WORDS],
-            out: Out::new(),
-            given: [0; MAX_ITEMS],
-            windows: [Slot::NULL; MAX_ITEMS],
-            window_count: windows.min(MAX_ITEMS),
-        };
-        station.refill();
-        station
-    }
-
-    /// Takes slots for the windows that have none.
-    fn refill(&mut self) {
-        for window in &mut self.windows[..self.window_count] {
-            if *window == Slot::NULL {
-                // Without one, capabilities do not arrive and their senders
-                // are told so.
-                *window = slots::allocate().unwrap_or(Slot::NULL);
-            }
-        }
-    }
-
-    /// Notes the capabilities that arrived; they belong to the request.
-    #[cold]
-    fn accept(&mut self, count: usize) {
-        for (index, given) in self.given[..count].iter_mut().enumerate() {
-            *given = transport::received(index);
-        }
-        self.windows[..count].fill(Slot::NULL);
-        self.refill();
-    }
-
-    /// Handles what was delivered; whether there is an answer to be sent.
-    #[inline(always)]
-    pub(crate) fn handle(
-        &mut self,
-        server: &mut (impl Server + ?Sized),
-        delivery: &Delivery,
-    ) -> bool {
-        if delivery.kind == DeliveryKind::Notification {
-            server.signals(delivery.words[0]);
-            return false;
-        }
-        let count = delivery.tag.words();
-        self.incoming[..4].copy_from_slice(&delivery.words);
-        for index in 4..count {
-            self.incoming[index] = transport::word(index);
-        }
-        let given = delivery.tag.items().min(MAX_ITEMS);
-        if given != 0 {
-            self.accept(given);
-        }
-        let request = Request {
-            caller: Caller { label: delivery.label },
-            protocol: delivery.tag.protocol(),
-            reader: Reader::new(&self.incoming[..count], &self.given[..given]),
-            out: &mut self.out,
-        };
-        match delivery.kind {
-            DeliveryKind::Call => matches!(server.call(request), Reply(State::Now)),
-            DeliveryKind::Message => {
-                server.message(request);
-                false
-            }
-            _ => false,
-        }
-    }
-
-    /// The answer that was written last.
-    #[cfg(not(target_os = "none"))]
-    pub(crate) fn answer(&self) -> (&[u64], &[Slot]) {
-        (self.out.words(), self.out.items())
-    }
-
-    /// Sends the answer, if there is one, and waits for the next message.
-    #[inline(always)]
-    fn next(&mut self, answer: Option<i64>, patience: Timeout) -> Result<Delivery, ErrorCode> {
-        if self.window_count != 0 {
-            utcb::set_windows(&self.windows[..self.window_count]);
-        }
-        let Some(protocol) = answer else { return ipc::receive(patience) };
-        if !self.out.items().is_empty() {
-            // What happens to its capabilities has to be known before the next
-            // wait. If the client is gone, that is its loss.
-            let _ = send(&mut self.out, |words, items| transport::reply(protocol, words, items));
-            return ipc::receive(patience);
-        }
-        let words = self.out.words();
-        if words.len() > 4 {
-            utcb::set_words(words);
-        }
-        // What lies in the first four words past the end of the message, the
-        // kernel does not show.
-        let [one, two, three, four, ..] = self.out.words;
-        let tag = Tag::new(protocol, words.len());
-        ipc::reply_receive(0, tag, [one, two, three, four], patience)
     }
 }
 

@@ -4,11 +4,11 @@
 
 #[cfg(not(target_os = "none"))]
 pub(crate) use crate::loopback::{
-    call, delete, derive, discard, received, reply, reply_saved, save_reply, word,
+    call, delete, derive, discard, received, reply, reply_saved, ret, save_reply, word,
 };
 #[cfg(target_os = "none")]
 pub(crate) use kernel::{
-    call, delete, derive, discard, received, reply, reply_saved, save_reply, word,
+    call, delete, derive, discard, received, reply, reply_saved, ret, save_reply, word,
 };
 
 /// Words 0 to 3 of a message.
@@ -47,7 +47,7 @@ mod kernel {
     }
 
     /// Sends a message and waits for the answer; `windows` are the slots for
-    /// its capabilities.
+    /// its capabilities; with `relay` the active segment goes along.
     #[inline(always)]
     pub fn call(
         gate: Slot,
@@ -56,8 +56,12 @@ mod kernel {
         items: &[Slot],
         windows: &[Slot],
         timeouts: Timeouts,
+        relay: bool,
     ) -> Result<Delivery> {
-        let (tag, first) = stage(protocol, words, items);
+        let (mut tag, first) = stage(protocol, words, items);
+        if relay {
+            tag = tag.with_relay();
+        }
         if windows.is_empty() {
             return ipc::call(gate, tag, first, timeouts);
         }
@@ -79,6 +83,14 @@ mod kernel {
     pub fn reply_saved(saved: Slot, protocol: i64, words: &[u64], items: &[Slot]) -> Result<()> {
         let (tag, first) = stage(protocol, words, items);
         ipc::reply_saved(saved, 0, tag, first)
+    }
+
+    /// Ends a crossing with this answer; comes back only if it is refused.
+    #[cold]
+    pub fn ret(protocol: i64, words: &[u64], items: &[Slot]) {
+        let (tag, first) = stage(protocol, words, items);
+        // That it comes back says why.
+        let _ = ipc::ret(0, tag, first);
     }
 
     /// Moves the right to answer into an empty slot.

@@ -7,7 +7,7 @@
 //! - [`MAGIC`], number of programs (u32), then the programs, each with its
 //!   length (u32) before it;
 //! - a program: name, start (u8), priority (u8), quota, heap and stack (u64
-//!   each), slots and restarts (u32 each), then the lists of its arguments,
+//!   each), slots, restarts and contexts (u32 each), then the lists of its arguments,
 //!   services and capabilities;
 //! - a text: length (u16), bytes; a list: count (u16), length (u32), elements;
 //! - a capability: name, a number (u8) that tells what it is, and what that

@@ -32,6 +32,9 @@ pub struct Program<'a> {
     pub slots: u32,
     /// How often it is started again when it ends.
     pub restarts: u32,
+    /// Contexts of the entry that its clients cross into; 0: its first thread
+    /// receives their messages.
+    pub contexts: u32,
     /// Its arguments, without its name.
     pub arguments: List<'a, &'a str>,
     /// The services that it offers; without one nobody gets a gate to it.
@@ -56,6 +59,7 @@ impl<'a> Program<'a> {
             stack: part.u64()?,
             slots: part.u32()?,
             restarts: part.u32()?,
+            contexts: part.u32()?,
             arguments: List::read(&mut part)?,
             services: List::read(&mut part)?,
             capabilities: List::read(&mut part)?,

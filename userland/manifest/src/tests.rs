@@ -17,6 +17,7 @@ fn draft(name: &str) -> Draft<'_> {
         stack: 32 << 10,
         slots: 128,
         restarts: 5,
+        contexts: 4,
         arguments: vec![],
         services: vec![],
         capabilities: vec![],
@@ -60,7 +61,7 @@ fn what_is_written_is_read() {
     let bare = programs[0];
     assert_eq!((bare.name, bare.start, bare.priority), ("bare", Start::Boot, 180));
     assert_eq!((bare.quota, bare.heap, bare.stack), (1 << 20, 64 << 10, 32 << 10));
-    assert_eq!((bare.slots, bare.restarts), (128, 5));
+    assert_eq!((bare.slots, bare.restarts, bare.contexts), (128, 5, 4));
     assert!(bare.arguments.is_empty() && bare.services.is_empty());
     assert!(bare.capabilities.is_empty());
     let full = manifest.find("full").expect("the second one");

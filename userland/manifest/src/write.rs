@@ -19,6 +19,7 @@ pub struct Draft<'a> {
     pub stack: u64,
     pub slots: u32,
     pub restarts: u32,
+    pub contexts: u32,
     pub arguments: Vec<&'a str>,
     pub services: Vec<&'a str>,
     pub capabilities: Vec<Capability<'a>>,
@@ -49,6 +50,7 @@ fn one(bytes: &mut Vec<u8>, program: &Draft<'_>) -> Option<()> {
     }
     bytes.extend(program.slots.to_le_bytes());
     bytes.extend(program.restarts.to_le_bytes());
+    bytes.extend(program.contexts.to_le_bytes());
     list(bytes, &program.arguments, |bytes, argument| text(bytes, argument))?;
     list(bytes, &program.services, |bytes, service| name(bytes, service))?;
     list(bytes, &program.capabilities, capability)

@@ -1,9 +1,12 @@
 //! Handlers of entries: functions that other programs' threads run.
 //!
-//! A context begins at a stub that finds the function in the topmost word of
-//! the context's stack, calls it with the message, and returns with its answer.
-//! The stack lies above an unmapped page, so that running out of it ends the
+//! A context begins at a stub that finds the function, and a word for it, in the
+//! topmost words of the context's stack, calls it with the message, and returns
+//! with its answer. The stack lies above an unmapped page, so that running out of it ends the
 //! crossing and corrupts nothing.
+//!
+//! Servers of interfaces do not write handlers: [`crate::server::serve`] puts the
+//! server loop's work behind them.
 //!
 //! A handler runs on its caller's time. It must not end the thread, and must
 //! not wait for messages; both are refused or end the crossing.
@@ -30,7 +33,19 @@ pub struct Answer {
 /// A handler.
 pub type Handler = fn(Delivery) -> Answer;
 
-/// Bytes above the stack pointer with which a context begins: the handler.
+/// A handler that is told a word of its context.
+pub(crate) type HandlerWith = fn(Delivery, u64) -> Answer;
+
+/// Calls a handler that wants no word: that is it.
+fn plain(delivery: Delivery, handler: u64) -> Answer {
+    // SAFETY: only `prepare` makes a context with this function, and `handler`
+    // is one of this very program then (contract of `prepare`).
+    let handler: Handler = unsafe { core::mem::transmute(handler as *const ()) };
+    handler(delivery)
+}
+
+/// Bytes above the stack pointer with which a context begins: the handler and
+/// its word.
 pub const RESERVED: u64 = 16;
 
 /// The address that an entry is to be given as its handler.
@@ -46,8 +61,13 @@ pub fn entry_point() -> u64 {
 /// # Panics
 /// If the mapping is smaller than [`RESERVED`].
 pub fn prepare(stack: &mut Mapping, end: u64, handler: Handler) -> u64 {
+    prepare_with(stack, end, plain, handler as *const () as u64)
+}
+
+fn prepare_with(stack: &mut Mapping, end: u64, handler: HandlerWith, word: u64) -> u64 {
     let address = handler as *const () as u64;
     stack.write(stack.bytes() - RESERVED, &address.to_le_bytes());
+    stack.write(stack.bytes() - RESERVED + 8, &word.to_le_bytes());
     end - RESERVED
 }
 
@@ -65,9 +85,14 @@ impl Stack {
     /// # Errors
     /// As [`Mapping::create`].
     pub fn new(bytes: u64, handler: Handler) -> Result<Self> {
+        Self::with(bytes, plain, handler as *const () as u64)
+    }
+
+    /// As [`Stack::new`], for a handler that is told `word`.
+    pub(crate) fn with(bytes: u64, handler: HandlerWith, word: u64) -> Result<Self> {
         let mut mapping = Mapping::create(bytes)?;
         let end = mapping.address() + mapping.bytes();
-        let top = prepare(&mut mapping, end, handler);
+        let top = prepare_with(&mut mapping, end, handler, word);
         Ok(Self { mapping, top })
     }
 
@@ -75,6 +100,11 @@ impl Stack {
     #[must_use]
     pub const fn top(&self) -> u64 {
         self.top
+    }
+
+    /// Keeps it mapped for ever.
+    pub fn leak(self) {
+        self.mapping.leak();
     }
 
     /// The memory; no context may run on it when it is unmapped.
@@ -106,6 +136,7 @@ unsafe extern "C" fn arrive() -> ! {
         "push rax",
         "mov rdi, rsp",
         "mov rsi, [rsp + 56]",
+        "mov rdx, [rsp + 64]",
         "sub rsp, 8",
         "xor ebp, ebp",
         "call {handle}",
@@ -128,16 +159,17 @@ unsafe extern "C" fn arrive() -> ! {
     )
 }
 
-extern "C" fn handle(frame: &mut Frame, handler: *const ()) {
-    // SAFETY: only `arrive` calls this, with the word that `prepare` wrote,
-    // which is a `Handler` of this very program (contract of `prepare`).
-    let handler: Handler = unsafe { core::mem::transmute(handler) };
-    let answer = handler(Delivery {
+extern "C" fn handle(frame: &mut Frame, handler: *const (), word: u64) {
+    // SAFETY: only `arrive` calls this, with the words that `prepare_with`
+    // wrote; the first is a `HandlerWith` of this very program.
+    let handler: HandlerWith = unsafe { core::mem::transmute(handler) };
+    let delivery = Delivery {
         kind: DeliveryKind::decode(frame.kind).unwrap_or(DeliveryKind::None),
         label: frame.label,
         tag: Tag::from_bits(frame.tag),
         words: frame.words,
-    });
+    };
+    let answer = handler(delivery, word);
     frame.label = answer.label;
     frame.tag = answer.tag.bits();
     frame.words = answer.words;

@@ -75,6 +75,13 @@ impl Env {
         Some(Region { address: record.first, bytes: record.second })
     }
 
+    /// How many contexts the program's entry is to have; 0 if it has none.
+    #[must_use]
+    pub fn contexts(&self) -> u32 {
+        let record = self.records().find(|record| record.kind == env::CONTEXTS);
+        record.map_or(0, |record| record.first as u32)
+    }
+
     /// The slots that were empty when the program started.
     #[must_use]
     pub fn free_slots(&self) -> Range<u32> {

@@ -20,7 +20,9 @@
 //!   thread, factory. [`slots`]: empty slots of the capability table.
 //! - [`log!`], [`print!`], [`println!`].
 //! - [`interface`]: a trait becomes client and server. [`names`]: servers by
-//!   name. [`server`]: one wait for all gates and signals.
+//!   name. [`server`]: one wait for all gates and signals, or contexts that
+//!   clients cross into. [`relay`]: memory that changes hands with a call;
+//!   [`copying`]: messages of any length for those who do not want to know.
 //! - [`thread`], [`crossing`], [`time`], [`memory`], [`Mutex`].
 //! - [`program`]: starts other programs.
 //!
@@ -32,6 +34,7 @@
 
 extern crate alloc;
 
+pub mod copying;
 pub mod crossing;
 #[doc(hidden)]
 pub mod entry;
@@ -47,6 +50,7 @@ pub mod own;
 mod panic;
 pub mod prelude;
 pub mod program;
+pub mod relay;
 pub mod server;
 pub mod slots;
 mod termination;

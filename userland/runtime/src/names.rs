@@ -7,12 +7,13 @@
 
 use core::fmt;
 
-use postern_interface::{CallError, Owned, Reply, Request, Server, USE};
+use postern_interface::{CallError, Owned, Reply, Request, USE};
 use postern_protocol::names::{self, NamesClient};
 use postern_protocol::session::{self, Session, SessionClient, SessionServer};
 use postern_syscall::{Capability, ErrorCode, Gate, Timeout};
 
-use crate::{Env, Name, server};
+use crate::server::{self, Server};
+use crate::{Env, Name};
 
 /// The label of a door; sessions have larger ones.
 const DOOR: u64 = 0;
@@ -76,7 +77,7 @@ pub fn connect_through<C: Capability>(names: NamesClient, name: &str) -> Result<
 ///
 /// # Errors
 /// The name is taken, or the program may not register it, or lacks something.
-pub fn serve(env: &Env, name: &str, server: impl Server) -> Result<(), Error> {
+pub fn serve(env: &Env, name: &str, server: impl Server + Send) -> Result<(), Error> {
     serve_through(env.capability("names")?, name, server)
 }
 
@@ -84,7 +85,11 @@ pub fn serve(env: &Env, name: &str, server: impl Server) -> Result<(), Error> {
 ///
 /// # Errors
 /// As [`serve`].
-pub fn serve_through(names: NamesClient, name: &str, server: impl Server) -> Result<(), Error> {
+pub fn serve_through(
+    names: NamesClient,
+    name: &str,
+    server: impl Server + Send,
+) -> Result<(), Error> {
     // The door has all rights and stays here; what goes out is a copy.
     let door = server::gate(DOOR)?;
     let copy = share(door).map_err(Error::Runtime)?;

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use postern_protocol::console::ConsoleClient;
 use postern_syscall::abi::env::name;
-use postern_syscall::{Capability, Factory, Gate, Log, Slot, Task, Thread, utcb};
+use postern_syscall::{Capability, Entry, Factory, Gate, Log, Slot, Task, Thread, utcb};
 
 use crate::Env;
 use crate::error::{Error, Result};
@@ -17,6 +17,8 @@ static THREAD: AtomicU32 = AtomicU32::new(0);
 static FACTORY: AtomicU32 = AtomicU32::new(0);
 static LOG: AtomicU32 = AtomicU32::new(0);
 static CONSOLE: AtomicU32 = AtomicU32::new(0);
+static ENTRY: AtomicU32 = AtomicU32::new(0);
+static CONTEXTS: AtomicU32 = AtomicU32::new(0);
 static NAME: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
 static NAME_LENGTH: AtomicUsize = AtomicUsize::new(0);
 
@@ -47,7 +49,14 @@ pub(crate) fn set(env: &Env) {
     store(&FACTORY, env.capability::<Factory>(name::FACTORY));
     store(&LOG, env.capability::<Log>(name::LOG));
     store(&CONSOLE, env.capability::<Gate>("console"));
+    set_entry(env.capability(name::ENTRY).ok(), env.contexts());
     set_program_name(env.name());
+}
+
+/// Says which entry this program serves behind, if it does.
+pub(crate) fn set_entry(entry: Option<Entry>, contexts: u32) {
+    store(&ENTRY, entry.ok_or(Error::MissingCapability { name: name::ENTRY }));
+    CONTEXTS.store(contexts, Ordering::Relaxed);
 }
 
 pub(crate) fn set_init(task: Task, thread: Thread, factory: Factory, log: Log) {
@@ -90,6 +99,14 @@ pub fn name() -> &'static str {
 /// It was not given it.
 pub fn task() -> Result<Task> {
     load(&TASK, name::TASK)
+}
+
+/// The entry behind which this program serves, and how many contexts it is to
+/// have; `None` if its threads receive messages.
+#[must_use]
+pub fn entry() -> Option<(Entry, u32)> {
+    let entry = load(&ENTRY, name::ENTRY).ok()?;
+    Some((entry, CONTEXTS.load(Ordering::Relaxed)))
 }
 
 /// The calling thread.

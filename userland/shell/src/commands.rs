@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use postern_runtime::protocol::CallError;
-use postern_runtime::protocol::supervisor::{Error, SupervisorClient};
+use postern_runtime::protocol::supervisor::{Error, ProgramState, SupervisorClient};
 use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::{print, println, time};
 
@@ -46,6 +46,12 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "caps", usage: "PROGRAM", about: "show what a program may do", run: caps },
     Command { name: "log", usage: "", about: "show what init logged lately", run: log },
+    Command {
+        name: "relay",
+        usage: "[BYTES] [SERVERS]",
+        about: "pass a buffer through 1 to 4 servers, and count",
+        run: relay,
+    },
     Command { name: "crash", usage: "", about: "start a program that crashes", run: crash },
     Command { name: "clear", usage: "", about: "clear the screen", run: clear },
     Command { name: "shutdown", usage: "[CODE]", about: "turn the machine off", run: shutdown },
@@ -216,6 +222,16 @@ fn log(_: &str, supervisor: SupervisorClient) -> Outcome {
 
 fn crash(_: &str, supervisor: SupervisorClient) -> Outcome {
     run("crasher", supervisor)
+}
+
+fn relay(arguments: &str, supervisor: SupervisorClient) -> Outcome {
+    let id = supervisor.run("relay", arguments)?;
+    let state = supervisor.wait(id)?;
+    // What it has to say it has said.
+    if state != (ProgramState::Exited(0)) {
+        println!("relay (number {id}) {state}");
+    }
+    Ok(())
 }
 
 fn clear(_: &str, _: SupervisorClient) -> Outcome {

@@ -1,17 +1,19 @@
 //! The system calls of Postern: raw, and as typed capabilities.
 //!
-//! Four layers, each usable alone:
+//! Five layers, each usable alone:
 //!
 //! - [`raw`]: one `asm!` block per register shape. Nothing is interpreted.
 //! - [`ipc`], [`control`], [`utcb`], [`Message`]: calls with tags, timeouts and
 //!   typed errors. The register-only paths are inlined into their callers:
 //!   they are what the benchmarks count.
 //! - [`slots`]: which slots of the own table are empty. Bookkeeping only.
+//! - [`relay`]: relay segments as owned buffers.
 //! - the object handles ([`Task`], [`Gate`], ...): one method per operation of
 //!   [`abi::op`]. A handle is a slot number with a type: copying it copies no
 //!   capability, dropping it deletes none, and the kernel checks every use.
 //!
-//! Rules of this crate: `unsafe` is for `asm!` and the UTCB page only; nothing
+//! Rules of this crate: `unsafe` is for `asm!`, the UTCB page and slices of
+//! the relay window only; nothing
 //! allocates; no call is made behind the caller's back; an error of the kernel
 //! reaches the caller unchanged ([`ErrorCode`]).
 //!
@@ -31,6 +33,7 @@ mod message;
 mod object;
 pub mod raw;
 mod reader;
+pub mod relay;
 mod slot;
 pub mod slots;
 pub mod stub;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use postern_abi::env::name::ENTRY;
 use postern_manifest::{INIT, MAX_NAME};
 
 use super::diagnostic::{Mistakes, Place, Spot};
@@ -96,6 +97,19 @@ fn self_contained(program: &Program, machine: &Machine, mistakes: &mut Mistakes)
                     "could not be set again",
                 )
                 .note(capability.place, format!("sets at most {maximum}"));
+        }
+    }
+    if let Some(contexts) = &program.crossing {
+        if program.services.is_empty() {
+            mistakes
+                .add(contexts.place, "a program that nobody calls", "nobody crosses into it")
+                .help("a server says what it offers: `services = [\"NAME\"]`");
+        }
+        let mut given = program.capabilities.iter().map(|capability| &capability.name);
+        if let Some(entry) = given.find(|name| name.value == ENTRY) {
+            mistakes
+                .add(entry.place, "the name `entry` is taken", "its entry is called so")
+                .note(contexts.place, "clients cross into it");
         }
     }
     for service in &program.services {

@@ -79,6 +79,10 @@ fn program(whole: Value<'_>, mistakes: &mut Mistakes) -> Option<Program> {
         Some(Spot { value: number.value as u32, place: number.place })
     });
     let restarts = table.take("restart").and_then(|value| restart(value, mistakes));
+    let crossing = table.take("crossing").and_then(|value| {
+        let number = value.number("the number of contexts", 1..=64, mistakes)?;
+        Some(Spot { value: number.value as u32, place: number.place })
+    });
     let mut texts = |key, mistakes: &mut Mistakes| {
         table.take(key).map_or_else(Vec::new, |value| value.texts(mistakes))
     };
@@ -114,6 +118,7 @@ fn program(whole: Value<'_>, mistakes: &mut Mistakes) -> Option<Program> {
         stack: or(stack, at, 64 << 10),
         slots: or(slots, at, 256),
         restarts: restarts.unwrap_or(0),
+        crossing,
         arguments,
         services,
         capabilities,

@@ -230,6 +230,9 @@ pub(super) fn apply(world: &mut World, step: &Step) {
         Step::Quick { gate } => {
             world.call(Code::Call.plain(), [u64::from(gate), Tag::new(1, 4).bits(), 1, 2, 3, 4]);
         }
+        Step::QuickReturn => {
+            world.call(Code::Return.plain(), [5, Tag::new(2, 3).bits(), 5, 6, 7, 8]);
+        }
         Step::Serve { first } => {
             let code = if first { Code::Receive } else { Code::ReplyReceive };
             world.call(code.plain(), [5, Tag::new(2, 3).bits(), 5, 6, 7, 8]);

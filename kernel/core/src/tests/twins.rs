@@ -51,6 +51,8 @@ fn fast_paths_change_nothing_but_the_time() {
         1 => step(),
         4 => gate.prop_map(|gate| Step::Quick { gate }),
         4 => any::<bool>().prop_map(|first| Step::Serve { first }),
+        3 => prop_oneof![Just(BASE + 10), Just(BASE + 12)].prop_map(|gate| Step::Quick { gate }),
+        3 => Just(Step::QuickReturn),
     ];
     let result = runner.run(&prop::collection::vec(step, 150..250), |steps| {
         let (mut fast, mut general) = (furnished(), furnished());

@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::at;
-use crate::method::Method;
+use crate::method::{Argument, Method};
 use crate::trait_::Interface;
 
 pub fn expand(interface: &Interface<'_>) -> Tokens {
@@ -64,7 +64,15 @@ pub fn expand(interface: &Interface<'_>) -> Tokens {
 fn method(method: &Method, interface: &Interface<'_>) -> Tokens {
     let (root, protocol) = (interface.root, interface.protocol);
     let Method { name, opcode, docs, result, error, .. } = method;
-    let arguments = method.values().map(|(name, ty)| quote!(#name: #ty));
+    let arguments: Vec<_> = method
+        .arguments
+        .iter()
+        .filter_map(|argument| match argument {
+            Argument::Value { name, ty } => Some(quote!(#name: #ty)),
+            Argument::Lent { name } => Some(quote!(#name: __Loan)),
+            Argument::Caller { .. } | Argument::Answer => None,
+        })
+        .collect();
     let puts = method
         .values()
         .map(|(name, ty)| quote_spanned!(ty.span()=> <#ty as #root::Wire<'_>>::put(#name, to)?;));
@@ -82,30 +90,50 @@ fn method(method: &Method, interface: &Interface<'_>) -> Tokens {
         const GIVEN: usize = #here::wire::items(&[#given]);
     };
     let there = at(root, result.span());
+    let put = quote! {
+        |to| {
+            let _ = &to;
+            #(#puts)*
+            #root::private::core::result::Result::Ok(())
+        }
+    };
+    let core = quote!(#root::private::core);
+    let Some(lent) = method.lent() else {
+        let call = quote_spanned! {result.span()=>
+            #there::private::call::<WORDS, ITEMS, ANSWER, GIVEN, #result, #error>
+        };
+        return quote! {
+            #(#docs)*
+            ///
+            /// # Errors
+            /// The server's own, or what went wrong on the way to it and back.
+            pub fn #name(
+                &self,
+                #(#arguments),*
+            ) -> #core::result::Result<#result, #root::CallError<#error>> {
+                #sizes
+                #call(self.gate, self.timeouts, #protocol, #opcode, #put)
+            }
+        };
+    };
     let call = quote_spanned! {result.span()=>
-        #there::private::call::<WORDS, ITEMS, ANSWER, GIVEN, #result, #error>
+        #there::private::lend::<WORDS, ITEMS, ANSWER, GIVEN, #result, #error, __Loan>
     };
     quote! {
         #(#docs)*
         ///
         /// # Errors
-        /// The server's own, or what went wrong on the way to it and back.
-        pub fn #name(
+        /// The server's own, or what went wrong on the way to it and back; and
+        /// what became of the segment.
+        pub fn #name<__Loan: #root::private::Lend>(
             &self,
             #(#arguments),*
-        ) -> #root::private::core::result::Result<#result, #root::CallError<#error>> {
+        ) -> #core::result::Result<
+            (#result, __Loan::Back),
+            (#root::CallError<#error>, __Loan::Outcome),
+        > {
             #sizes
-            #call(
-                self.gate,
-                self.timeouts,
-                #protocol,
-                #opcode,
-                |to| {
-                    let _ = &to;
-                    #(#puts)*
-                    #root::private::core::result::Result::Ok(())
-                },
-            )
+            #call(self.gate, self.timeouts, #protocol, #opcode, #lent, #put)
         }
     }
 }

@@ -22,6 +22,11 @@ pub enum Argument {
         /// Whether the method wants `&Caller`.
         reference: bool,
     },
+    /// The relay segment that goes along.
+    Lent {
+        /// What the trait calls it.
+        name: Ident,
+    },
     /// The answer, for servers that answer themselves.
     Answer,
 }
@@ -100,6 +105,15 @@ impl Method {
                 Some(segment) if segment.ident == "Caller" => {
                     Argument::Caller { reference: matches!(&*input.ty, Type::Reference(_)) }
                 }
+                Some(segment) if segment.ident == "Lent" => {
+                    if method.lent().is_some() {
+                        return Err(Error::new_spanned(
+                            input,
+                            "one segment goes along with a call",
+                        ));
+                    }
+                    lent(&input.pat, &input.ty)?
+                }
                 _ => value(&input.pat, &input.ty)?,
             };
             method.arguments.push(argument);
@@ -132,13 +146,31 @@ impl Method {
         Ok(())
     }
 
+    /// The name of the segment that goes along, if one does.
+    pub fn lent(&self) -> Option<&Ident> {
+        self.arguments.iter().find_map(|argument| match argument {
+            Argument::Lent { name } => Some(name),
+            _ => None,
+        })
+    }
+
     /// Names and types of the values that the client sends.
     pub fn values(&self) -> impl Iterator<Item = (&Ident, &Type)> {
         self.arguments.iter().filter_map(|argument| match argument {
             Argument::Value { name, ty } => Some((name, &**ty)),
-            Argument::Caller { .. } | Argument::Answer => None,
+            Argument::Caller { .. } | Argument::Lent { .. } | Argument::Answer => None,
         })
     }
+}
+
+fn lent(pattern: &Pat, ty: &Type) -> Result<Argument> {
+    let Pat::Ident(pattern) = pattern else {
+        return Err(Error::new_spanned(pattern, "an argument of an interface needs a name"));
+    };
+    if let Type::Reference(_) = ty {
+        return Err(Error::new_spanned(ty, "write `Lent<'_>`: it is taken by value"));
+    }
+    Ok(Argument::Lent { name: pattern.ident.clone() })
 }
 
 fn value(pattern: &Pat, ty: &Type) -> Result<Argument> {

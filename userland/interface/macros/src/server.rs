@@ -39,8 +39,8 @@ pub fn expand(interface: &Interface<'_>) -> Tokens {
                     return request.refuse(#root::Refusal::UnknownInterface);
                 }
                 let method = request.word(0);
-                let (caller, mut reader, mut responder) = request.open();
-                let _ = (reader.word(), &caller, &mut responder, &server);
+                let (caller, mut reader, lent, mut responder) = request.open();
+                let _ = (reader.word(), &caller, &lent, &mut responder, &server);
                 match method {
                     #(#arms)*
                     _ => responder.refuse(#root::Refusal::UnknownMethod),
@@ -82,10 +82,18 @@ fn arm(method: &Method, interface: &Interface<'_>) -> Tokens {
         }
         Argument::Caller { reference: true } => quote!(&caller),
         Argument::Caller { reference: false } => quote!(caller),
+        Argument::Lent { .. } => quote!(lent),
         Argument::Answer => quote!(responder.later::<#result, #error>()),
     });
     let call = quote_spanned!(name.span()=> #trait_::#name(server, #(#arguments),*));
     let answers = method.arguments.iter().any(|one| matches!(one, Argument::Answer));
+    let lent = method.lent().map(|_| {
+        quote! {
+            let #root::private::core::option::Option::Some(lent) = lent else {
+                return responder.refuse(#root::Refusal::Malformed);
+            };
+        }
+    });
     let finish = if answers {
         quote!(#call; responder.done())
     } else if method.fallible {
@@ -97,6 +105,7 @@ fn arm(method: &Method, interface: &Interface<'_>) -> Tokens {
     quote! {
         #opcode => {
             #(#takes)*
+            #lent
             if reader.finish().is_err() {
                 return responder.refuse(#root::Refusal::Malformed);
             }

@@ -55,7 +55,7 @@ impl fmt::Display for Target<'_> {
         let CapabilityInfo { kind, partner, details: [first, second], .. } = self.0;
         let partner = partner.as_str();
         match kind {
-            Some(Kind::Gate) if *second == u64::MAX => write!(f, "bound to nobody"),
+            Some(Kind::Gate) if *second == u64::MAX => write!(f, "bound to no thread"),
             Some(Kind::Gate) if *second == UNKNOWN => {
                 write!(f, "to a server that init does not know")
             }
@@ -163,7 +163,7 @@ mod tests {
     fn every_kind_is_told_in_words() {
         for (kind, details, expected) in [
             (Kind::Gate, [0x100, 7], "to thread 7, label 0x100"),
-            (Kind::Gate, [0, u64::MAX], "bound to nobody"),
+            (Kind::Gate, [0, u64::MAX], "bound to no thread"),
             (Kind::Memory, [8192, 2], "8 KiB, mapped 2 times"),
             (Kind::Factory, [1 << 20, 4096], "4 KiB used of 1024 KiB"),
             (Kind::IoPort, [0x3f8, 8], "ports 0x3f8 to 0x3ff"),

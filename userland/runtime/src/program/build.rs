@@ -7,11 +7,11 @@ use postern_loader::Program as Elf;
 use postern_syscall::abi::{PAGE, env};
 use postern_syscall::{Capability, Factory, Memory, Rights, Slot};
 
-use super::Program;
 use super::child::{Child, destroy_all};
 use super::environment::Environment;
 use super::error::Cause;
 use super::image;
+use super::{GRACE, Program};
 use crate::error::{Explain, Result};
 use crate::memory::{ENV_ADDRESS, HEAP_ADDRESS, IMAGE_ADDRESS, Mapping, STACK_TOP};
 use crate::{own, slots};
@@ -78,18 +78,30 @@ pub fn build(program: &Program<'_>) -> core::result::Result<Child, Cause> {
     thread.bind(task).explain("binding its thread", "thread")?;
     thread.set_exit_gate(program.exit_gate).explain("setting its exit gate", "thread")?;
 
+    // Its handler is the program's to set: before it adds contexts nobody gets in.
+    let crossed = match program.contexts {
+        0 => None,
+        _ => Some(objects.create("creating its entry", |factory, slot| {
+            factory.create_entry(slot, task, 0, program.priority, GRACE)
+        })?),
+    };
+
     let entry = IMAGE_ADDRESS + elf.entry();
     let mut child = Child {
         name: program.name,
         factory,
         task,
         thread,
+        entry: crossed,
         objects: Vec::new(),
         start: [entry, STACK_TOP, ENV_ADDRESS, 0],
     };
     let mut environment = Environment::new(&child)?;
     for given in &program.given {
         environment.give(given.name, given.item, given.kind)?;
+    }
+    if let Some(entry) = crossed {
+        environment.entry(entry, program.contexts)?;
     }
     for (index, segment) in segments.into_iter().enumerate() {
         environment.segment(index, segment)?;

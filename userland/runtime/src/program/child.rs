@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use postern_protocol::Name;
 use postern_protocol::supervisor::ProgramState;
 use postern_syscall::abi::op::thread::ThreadState;
-use postern_syscall::{Factory, FactoryInfo, Slot, Task, Thread, ThreadInfo};
+use postern_syscall::{Entry, Factory, FactoryInfo, Gate, Slot, Task, Thread, ThreadInfo};
 
 use crate::error::{Explain, Result};
 use crate::slots;
@@ -18,6 +18,7 @@ pub struct Child {
     pub(super) factory: Factory,
     pub(super) task: Task,
     pub(super) thread: Thread,
+    pub(super) entry: Option<Entry>,
     /// Everything made for it, in the order in which it was made.
     pub(super) objects: Vec<Slot>,
     /// Registers of the first instruction: ip, sp, rdi, rsi.
@@ -47,6 +48,23 @@ impl Child {
     #[must_use]
     pub const fn thread(&self) -> Thread {
         self.thread
+    }
+
+    /// The entry behind which it serves, if it does.
+    #[must_use]
+    pub const fn entry(&self) -> Option<Entry> {
+        self.entry
+    }
+
+    /// Binds `gate` to whatever serves in it: its entry, else its first thread.
+    ///
+    /// # Errors
+    /// As [`Gate::bind`].
+    pub fn bind(&self, gate: Gate, label: u64) -> postern_syscall::Result<()> {
+        match self.entry {
+            Some(entry) => gate.bind_entry(entry, label, 0),
+            None => gate.bind(self.thread, label),
+        }
     }
 
     /// Starts a program that was only loaded.

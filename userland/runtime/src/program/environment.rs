@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use postern_protocol::Name;
 use postern_syscall::abi::env::{self, Writer, name};
 use postern_syscall::abi::rights::Kind;
-use postern_syscall::{Capability, Item, Rights, Slot};
+use postern_syscall::{Capability, Entry, Item, Rights, Slot};
 
 use super::child::{Child, slot};
 use super::error::Cause;
@@ -65,6 +65,13 @@ impl<'a> Environment<'a> {
         self.give(&name, item, Kind::Memory as u64)?;
         let second = segment.bytes | u64::from(segment.rights.bits()) << 56;
         self.record(env::SEGMENT, segment.address, second, &name);
+        Ok(())
+    }
+
+    /// Gives the entry behind which the program serves.
+    pub fn entry(&mut self, entry: Entry, contexts: u32) -> Result<(), Cause> {
+        self.give(name::ENTRY, entry.item(OWN), Kind::Entry as u64)?;
+        self.record(env::CONTEXTS, contexts.into(), 0, "");
         Ok(())
     }
 

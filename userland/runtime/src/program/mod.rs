@@ -33,6 +33,8 @@ pub const QUOTA: u64 = 4 << 20;
 pub const SLOTS: u32 = 256;
 /// Priority if nothing else is said.
 pub const PRIORITY: u8 = 100;
+/// Nanoseconds for which a handler may go on whose caller is gone.
+pub const GRACE: u64 = 200_000_000;
 
 /// A capability that a program is given.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +58,7 @@ pub struct Program<'a> {
     arguments: Vec<&'a str>,
     given: Vec<Given<'a>>,
     exit_gate: Option<Gate>,
+    contexts: u32,
 }
 
 impl<'a> Program<'a> {
@@ -74,6 +77,7 @@ impl<'a> Program<'a> {
             arguments: Vec::new(),
             given: Vec::new(),
             exit_gate: None,
+            contexts: 0,
         }
     }
 
@@ -146,6 +150,15 @@ impl<'a> Program<'a> {
     #[must_use]
     pub fn exit_gate(mut self, gate: Gate) -> Self {
         self.exit_gate = Some(gate);
+        self
+    }
+
+    /// With an entry of so many contexts, which its clients cross into (0: its
+    /// first thread receives their messages). Gates are bound to
+    /// [`Child::entry`] then; callers wait until the program serves.
+    #[must_use]
+    pub fn crossing(mut self, contexts: u32) -> Self {
+        self.contexts = contexts;
         self
     }
 

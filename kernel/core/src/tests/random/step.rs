@@ -175,6 +175,7 @@ pub enum Step {
     Serve {
         first: bool,
     },
+    QuickReturn,
     AddContext {
         entry: u32,
     },
@@ -300,6 +301,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => slot().prop_map(|slot| Step::Save { slot }),
         10 => (BASE + 4..BASE + 7).prop_map(|gate| Step::Quick { gate }),
         10 => any::<bool>().prop_map(|first| Step::Serve { first }),
+        6 => prop_oneof![Just(BASE + 10), Just(BASE + 12)].prop_map(|gate| Step::Quick { gate }),
+        6 => Just(Step::QuickReturn),
         3 => slot().prop_map(|entry| Step::AddContext { entry }),
         2 => (slot(), 0u64..16, any::<bool>())
             .prop_map(|(entry, context, reset)| Step::RemoveContext { entry, context, reset }),
