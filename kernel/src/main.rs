@@ -10,7 +10,8 @@
 mod banner;
 
 use postern_abi::image::{Archive, Flat};
-use postern_machine::Boot;
+use postern_hypercall::Switch;
+use postern_machine::{Boot, Hypervisor};
 
 postern_machine::entry!(boot);
 
@@ -18,9 +19,10 @@ postern_machine::entry!(boot);
 const INIT: &str = "init";
 
 fn boot(mut boot: Boot) -> ! {
-    banner::print(&mut boot);
     let bytes = boot.archive.len() as u64;
-    let Some(archive) = Archive::new(boot.archive) else {
+    let archive = Archive::new(boot.archive);
+    banner::print(&mut boot, Hypervisor::meet(switch(archive)));
+    let Some(archive) = archive else {
         boot.fail(format_args!("the boot archive is missing or broken ({bytes} bytes)"))
     };
     let Some(image) = archive.find(INIT).and_then(Flat::new) else {
@@ -33,4 +35,11 @@ fn boot(mut boot: Boot) -> ! {
         Ok(()) => boot.enter(),
         Err(error) => boot.fail(format_args!("cannot start `{INIT}`: {error}")),
     }
+}
+
+/// Whether the boot command line lets hypercalls be used.
+fn switch(archive: Option<Archive<'_>>) -> Switch {
+    let line = archive.and_then(|archive| archive.find("cmdline"));
+    let line = line.and_then(|line| core::str::from_utf8(line).ok());
+    Switch::from_command_line(line.unwrap_or(""))
 }

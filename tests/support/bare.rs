@@ -10,5 +10,7 @@
 
 pub mod call;
 pub mod crossing;
+pub mod guest;
+pub mod hypercall;
 pub mod memory;
 pub mod privileged;

@@ -61,6 +61,13 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<postern_hypercall::Error> for Failure {
+    #[track_caller]
+    fn from(error: postern_hypercall::Error) -> Self {
+        Self::new(format_args!("a hypercall failed: {error}"))
+    }
+}
+
 /// The error of an operation about one argument.
 #[must_use]
 pub const fn op(number: ErrorNumber, argument: u8) -> ErrorCode {

@@ -40,5 +40,6 @@ pub use outcome::{tell, told};
 pub use partner::{Body, End, Partner, peer};
 pub use registry::Test;
 
+pub use postern_hypercall as hypercall;
 pub use postern_runtime as runtime;
 pub use postern_runtime::syscall;

@@ -15,6 +15,7 @@ pub mod code;
 pub mod env;
 pub mod error;
 pub mod harness;
+pub mod hypercall;
 pub mod image;
 pub mod op;
 pub mod rights;

@@ -12,7 +12,9 @@ pub mod factory {
     /// w3.. as the kind says. Needs S.
     ///
     /// - `Factory`: w3 quota in bytes, charged to this factory.
-    /// - `Task`: w3 capability slots, rounded up to 128.
+    /// - `Task`: w3 capability slots, rounded up to 128; w4, if it is there, 1
+    ///   for the memory of a guest (`Unsupported` where the CPU runs none), else
+    ///   0.
     /// - `Thread`: w3 priority, at most the creator's own.
     /// - `Gate`: without items unbound; with an item (a thread or an entry, S
     ///   needed): w3 label, and for an entry optionally w4 limit, as in
@@ -80,6 +82,10 @@ pub mod task {
     /// w0 slots in use, w1 slots, w2 bytes mapped, w3 threads, w4.. name.
     /// Needs R.
     pub const INFO: u64 = 0x208;
+    /// Item 0, a gate: told of the hypercalls of this task's threads (protocol
+    /// HYPERCALL, see [`crate::hypercall`]) while it is bound to a thread.
+    /// Without an item: hypercalls fail. Needs W.
+    pub const SET_HYPERCALL_GATE: u64 = 0x20c;
 }
 
 /// Operations of a thread. They act on its home activation.
@@ -179,6 +185,40 @@ pub mod thread {
             })
         }
     }
+}
+
+/// Operations of a thread that is a virtual CPU: one that is bound to a task of
+/// guest memory.
+///
+/// Its exits come as VM_EXIT messages to its fault gate: w0 the exit code of AMD's
+/// manual, w1 and w2 its EXITINFO1 and 2, w3 the address behind the instruction
+/// that caused it, w4.. the general registers rip rax rbx rcx rdx rsi rdi rbp rsp
+/// rflags r8-r15; last a word of state: bits 0-1 the privilege level, bit 8 an
+/// interrupt could be taken now, bit 9 one is pending. The answer's w0 is as
+/// for faults ([`super::fault`]), w1.. are new values of these registers, as
+/// many as there are.
+pub mod vcpu {
+    /// w0.. the system registers: CR0 CR2 CR3 CR4 EFER PAT STAR LSTAR CSTAR
+    /// SFMASK, kernel GS base, SYSENTER CS ESP EIP, TSC offset, interrupt shadow;
+    /// then ES CS SS DS FS GS GDTR LDTR IDTR TR with two words each: selector |
+    /// attributes << 16 | limit << 32, base. `Busy` as for the registers of a
+    /// thread. Needs R.
+    pub const GET_STATE: u64 = 0xe01;
+    /// w1.. the same, to be used when it goes on. Needs W.
+    pub const SET_STATE: u64 = 0xe02;
+    /// Deliver exception w1, with error code w2 if it is there, when it goes
+    /// on. Needs W.
+    pub const INJECT: u64 = 0xe03;
+    /// Deliver interrupt w1 as soon as the guest takes interrupts; `Busy` while
+    /// another one waits. At any time. Needs W.
+    pub const INTERRUPT: u64 = 0xe04;
+
+    /// General registers in messages.
+    pub const REGISTERS: usize = 18;
+    /// Words of a VM_EXIT message.
+    pub const EXIT_WORDS: usize = 4 + REGISTERS + 1;
+    /// Words of the state.
+    pub const STATE: usize = 36;
 }
 
 /// Operations of a gate; all need SERVER, else the message is forwarded.
@@ -430,6 +470,8 @@ pub mod reason {
     /// The task or thread was destroyed. The kernel never says so, as nothing is
     /// left that could tell; supervisors use the number.
     pub const KILLED: u64 = 2;
+    /// A guest's exit nobody handled; the detail is its code.
+    pub const GUEST: u64 = 3;
     /// A CPU exception nobody handled: `EXCEPTION + vector` (14 a page fault).
     pub const EXCEPTION: u64 = 0x100;
 
@@ -440,6 +482,7 @@ pub mod reason {
             NONE => "none",
             EXIT => "exit",
             KILLED => "killed",
+            GUEST => "exit of a guest",
             0x100 => "divide error",
             0x101 => "debug exception",
             0x103 => "breakpoint",
@@ -483,6 +526,7 @@ pub const fn name(operation: u64) -> &'static str {
         task::PROTECT => "task: protect",
         task::SET_NAME => "task: set name",
         task::INFO => "task: info",
+        task::SET_HYPERCALL_GATE => "task: set hypercall gate",
         thread::BIND => "thread: bind",
         thread::START => "thread: start",
         thread::STOP => "thread: stop",
@@ -495,6 +539,10 @@ pub const fn name(operation: u64) -> &'static str {
         thread::SET_REGISTERS => "thread: set registers",
         thread::MODIFY_SENDERS => "thread: modify senders",
         thread::NOTIFY_DELETION => "thread: notify deletion",
+        vcpu::GET_STATE => "vcpu: get state",
+        vcpu::SET_STATE => "vcpu: set state",
+        vcpu::INJECT => "vcpu: inject",
+        vcpu::INTERRUPT => "vcpu: interrupt",
         gate::BIND => "gate: bind",
         gate::UNBIND => "gate: unbind",
         gate::INFO => "gate: info",

@@ -24,6 +24,8 @@ pub enum Entry {
     Work = 6,
     /// A step for an object on the list of work, and nothing else.
     Idle = 7,
+    /// A guest's exit; the detail is its code.
+    Guest = 8,
 }
 
 /// The cause of a stretch, in one word: bits 0-31 the detail, 32-39 the entry,
@@ -89,6 +91,7 @@ impl fmt::Display for Cause {
                 write!(f, "a step of {name}")?;
             }
             7 => write!(f, "no thread")?,
+            8 => write!(f, "exit {detail:#x} of a guest")?,
             _ => write!(f, "nothing")?,
         }
         if let Some(kind) = Kind::decode(self.0 >> 40 & 0xff) {

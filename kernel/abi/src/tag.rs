@@ -17,6 +17,12 @@ pub mod protocol {
     pub const FAULT: i64 = -5;
     /// The kernel reports the end of a thread to its exit gate.
     pub const EXIT: i64 = -9;
+    /// A thread made a hypercall, which the kernel brings to the hypercall gate
+    /// of its task.
+    pub const HYPERCALL: i64 = -22;
+    /// A guest has exited: the kernel tells the fault gate of the thread that
+    /// is its virtual CPU (L4Re's protocol for virtual machines has the number).
+    pub const VM_EXIT: i64 = -16;
 }
 
 /// Describes a message: protocol, number of words, number of items.

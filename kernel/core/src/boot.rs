@@ -51,7 +51,7 @@ impl<M: Machine> Kernel<M> {
         let at = |step| move |error| BootError::Refused(step, error);
         let root = self.root_factory().map_err(at("the root factory"))?;
         let slots = u64::from(init::SLOTS);
-        let task = self.create_task(root, slots).map_err(at("its task"))?;
+        let task = self.create_task(root, slots, false).map_err(at("its task"))?;
         let pages = (slots * size_of::<Slot>() as u64).div_ceil(PAGE);
         while !self.grow_task(task, pages).map_err(at("its capability table"))? {}
         let thread = self.create_thread(root, init::PRIORITY).map_err(at("its thread"))?;

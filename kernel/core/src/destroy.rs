@@ -295,6 +295,9 @@ impl<M: Machine> Kernel<M> {
         {
             notification.bound = None;
         }
+        if let Some(vcpu) = thread.vcpu.take() {
+            self.frames.give(self.machine.release_vcpu(vcpu));
+        }
         let home = thread.task.and_then(|task| self.tasks.get_mut(task));
         if let Some(task) = home {
             task.thread_count -= 1;

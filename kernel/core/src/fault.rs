@@ -5,16 +5,17 @@
 //! The thread waits as if it had called the handler, but its registers stay as
 //! they were at the fault: nothing here may write a result into them.
 
-use postern_abi::op::{fault as answer, reason};
+use postern_abi::op::fault as answer;
 use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
 use postern_arena::Ref;
 
 use crate::Kernel;
+use crate::hypercall::{Answered, INVALID};
 use crate::machine::{Fault, Form, Machine};
 use crate::object::Thread;
-use crate::object::thread::{Expects, Message, State};
+use crate::object::thread::{Asks, Expects, Message, State};
 use crate::work::Work;
 
 /// What a fault is about: an address, or the CPU's error code.
@@ -30,36 +31,48 @@ impl<M: Machine> Kernel<M> {
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.user.form = Form::Full;
+        if fault.vector == INVALID && self.is_hypercall(thread) {
+            return self.hypercall(thread);
+        }
         if !self.tell_handler(thread, fault)
             && let Some(faulted) = self.threads.get_mut(thread)
         {
-            faulted.fault = Some(fault);
+            (faulted.fault, faulted.asks) = (Some(fault), Asks::Fault);
             faulted.work = Some(Work::Report { line: 0 });
         }
     }
 
     /// Sends the fault to the handler; `false` if there is none (any more).
     fn tell_handler(&mut self, thread: Ref<Thread<M>>, fault: Fault) -> bool {
+        let rip = self.threads.get(thread).map_or(0, |faulted| faulted.user.registers.rip);
+        let words = [u64::from(fault.vector), detail(fault), rip, fault.error];
+        self.tell(thread, fault, Asks::Fault, Tag::new(protocol::FAULT, 4), words)
+    }
+
+    /// Calls the fault gate of a thread in its name; `false` if nobody is
+    /// there.
+    pub(crate) fn tell(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        fault: Fault,
+        asks: Asks,
+        tag: Tag,
+        words: [u64; 4],
+    ) -> bool {
         let Some(faulted) = self.threads.get(thread) else { return false };
         let gate = match faulted.context() {
             None => faulted.fault_gate,
             Some(context) => self.entries.get(context.entry).and_then(|entry| entry.fault_gate),
         };
         let Some(reference) = gate else { return false };
-        let rip = faulted.user.registers.rip;
         let Some(gate) = self.gates.get(reference).filter(|gate| gate.thread().is_some()) else {
             return false;
         };
-        let message = Message {
-            gate: reference,
-            rights: 0,
-            label: gate.label,
-            tag: Tag::new(protocol::FAULT, 4),
-            words: [u64::from(fault.vector), detail(fault), rip, fault.error],
-            expects: Expects::Answer,
-        };
+        let label = gate.label;
+        let expects = Expects::Answer;
+        let message = Message { gate: reference, rights: 0, label, tag, words, expects };
         if let Some(faulted) = self.threads.get_mut(thread) {
-            faulted.fault = Some(fault);
+            (faulted.fault, faulted.asks) = (Some(fault), asks);
         }
         let sent = self.send_through(thread, message, Timeout::NEVER, Timeout::NEVER);
         if sent.is_err()
@@ -70,10 +83,15 @@ impl<M: Machine> Kernel<M> {
         sent.is_ok()
     }
 
-    /// The handler of a thread that waits with a fault answered.
-    pub(crate) fn fault_answered(&mut self, thread: Ref<Thread<M>>, tag: Tag, words: [u64; 4]) {
+    /// A thread that waits with its registers got its answer.
+    pub(crate) fn fault_answered(&mut self, thread: Ref<Thread<M>>, answered: &Answered<M>) {
         let Some(faulted) = self.threads.get_mut(thread) else { return };
-        if tag.words() == 0 || words[0] == answer::RESUME {
+        match faulted.asks {
+            Asks::Fault => {}
+            Asks::Hypercall => return self.hypercall_answered(thread, answered),
+            Asks::Exit(_) => return self.exit_answered(thread, answered),
+        }
+        if answered.tag.words() == 0 || answered.words[0] == answer::RESUME {
             faulted.fault = None;
             self.wake(thread);
         } else {
@@ -84,6 +102,9 @@ impl<M: Machine> Kernel<M> {
     /// The handler is gone or gave up. The thread ends, but not from within
     /// here: threads that handle each other's faults form chains of any length.
     pub(crate) fn lose_handler(&mut self, thread: Ref<Thread<M>>) {
+        if self.threads.get(thread).is_some_and(|thread| thread.asks == Asks::Hypercall) {
+            return self.lose_hypercall(thread);
+        }
         self.detach(thread);
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.message = None;
@@ -109,7 +130,7 @@ impl<M: Machine> Kernel<M> {
         if is_context {
             return self.quarantine(thread);
         }
-        let why = reason::EXCEPTION + u64::from(fault.vector);
+        let why = self.end_reason(thread, fault);
         self.end_thread(thread, State::Faulted, [why, detail(fault), rip, fault.error]);
     }
 }

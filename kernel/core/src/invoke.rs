@@ -14,6 +14,7 @@ mod signals;
 mod small;
 mod task;
 mod thread;
+mod vcpu;
 
 pub(crate) use thread::utcb_address;
 

@@ -35,6 +35,8 @@ mod diagnosis;
 mod entry;
 mod fast;
 mod fault;
+mod guest;
+mod hypercall;
 mod invoke;
 mod ipc;
 pub mod machine;

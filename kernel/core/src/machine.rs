@@ -93,6 +93,53 @@ pub enum Form {
     /// It was preempted, faulted, was started, or restarts a system call:
     /// every register.
     Full = 1,
+    /// It is a virtual CPU: `rip`, `rsp`, `rflags` and the general registers
+    /// are the guest's; the rest is with the machine.
+    Guest = 2,
+}
+
+/// Words of the system registers of a virtual CPU
+/// ([`postern_abi::op::vcpu::GET_STATE`]).
+pub const VCPU_STATE: usize = postern_abi::op::vcpu::STATE;
+
+/// How a guest translates addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestPaging {
+    /// It does not.
+    Off,
+    /// With tables of four levels; the root's guest-physical address.
+    FourLevels(u64),
+    /// Otherwise.
+    Other,
+}
+
+/// Why a guest was left. Its registers are in the activation's [`UserState`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestExit {
+    /// Exit code, as in AMD's manual.
+    pub code: u64,
+    /// What the code says more.
+    pub info: [u64; 2],
+    /// Address behind the instruction, if the exit is about one.
+    pub next: u64,
+    /// Privilege level of the guest, 0 to 3.
+    pub level: u8,
+    /// The guest could take an interrupt now.
+    pub interruptible: bool,
+    /// An interrupt waits for that.
+    pub pending: bool,
+    /// How it translates addresses.
+    pub paging: GuestPaging,
+}
+
+/// What is delivered to a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EventKind {
+    /// A non-maskable interrupt.
+    Nmi = 2,
+    /// An exception.
+    Exception = 3,
 }
 
 /// The user state of an activation: what the one exit loads.
@@ -174,6 +221,8 @@ pub trait Machine: Sized {
     /// What is loaded to show a view in the relay window; the default shows
     /// nothing. Cheap to copy: a page-table entry.
     type Window: Copy + Default + PartialEq + fmt::Debug;
+    /// A virtual CPU: what the machine keeps of a guest. It owns its frames.
+    type Vcpu;
 
     /// Nanoseconds since boot; never goes backwards.
     fn now(&mut self) -> u64;
@@ -208,6 +257,9 @@ pub trait Machine: Sized {
 
     /// A new, empty address space with all its top-level entries in place.
     fn space(&mut self, supply: &mut impl Supply) -> Option<Self::Space>;
+    /// A new, empty space of guest-physical addresses. User code never runs in
+    /// it; pages may be writable and executable at once.
+    fn guest_space(&mut self, supply: &mut impl Supply) -> Option<Self::Space>;
     /// Takes one page-table frame out of a dying space that runs on no CPU;
     /// `None` when it has none left. The space must not be mapped into again.
     fn dismantle(&mut self, space: &mut Self::Space) -> Option<Frames>;
@@ -327,6 +379,30 @@ pub trait Machine: Sized {
     /// reading each once.
     fn copy_words(&self, from: &Self::Utcb, to: &Self::Utcb, first: usize, end: usize);
 
+    /// Whether there can be virtual CPUs here; without them none of the methods
+    /// for guests is called.
+    fn has_guests(&self) -> bool;
+    /// A virtual CPU after a reset, in [`Machine::VCPU_PAGES`] pages.
+    fn vcpu(&mut self, frames: Frames) -> Self::Vcpu;
+    /// Gives the frames of a virtual CPU back.
+    fn release_vcpu(&mut self, vcpu: Self::Vcpu) -> Frames;
+    /// The system registers of a guest that does not run.
+    fn vcpu_state(&self, vcpu: &Self::Vcpu) -> [u64; VCPU_STATE];
+    /// Sets them.
+    ///
+    /// # Errors
+    /// The number of the word that no guest can have; nothing has changed.
+    fn set_vcpu_state(
+        &mut self,
+        vcpu: &mut Self::Vcpu,
+        state: &[u64; VCPU_STATE],
+    ) -> Result<(), usize>;
+    /// Delivers an event when the guest goes on, in place of what would be.
+    fn inject(&mut self, vcpu: &mut Self::Vcpu, kind: EventKind, vector: u8, error: Option<u32>);
+    /// Delivers an interrupt as soon as the guest takes one; `false` if one
+    /// waits already.
+    fn interrupt(&mut self, vcpu: &mut Self::Vcpu, vector: u8) -> bool;
+
     /// Zeroes `pages` pages of `frames` from page `first` on. The core bounds
     /// `pages`.
     fn zero(&mut self, frames: &Frames, first: u64, pages: u64);
@@ -360,6 +436,8 @@ pub trait Machine: Sized {
 
     /// Most page-table entries that one call of `map` or `unmap` works through.
     const STEP: u64 = 256;
+    /// Pages of a virtual CPU.
+    const VCPU_PAGES: u64 = 2;
 }
 
 /// Lets `write!` go to the log of a machine.

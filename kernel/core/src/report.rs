@@ -47,10 +47,11 @@ impl<M: Machine> Kernel<M> {
             },
             None => None,
         };
+        let why = self.end_reason(thread, fault);
         let log = &mut LogWriter(&mut self.machine);
         match (line, caller) {
             (0, _) => {
-                let what = reason::name(reason::EXCEPTION + u64::from(fault.vector));
+                let what = reason::name(why);
                 let index = thread.index();
                 write!(
                     log,

@@ -4,6 +4,7 @@
 //! mappings), so that a test can see at any moment that nothing is lost or
 //! used twice. Time stands still unless a test moves it.
 
+use std::boxed::Box;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::string::String;
 use std::vec;
@@ -16,7 +17,9 @@ use postern_abi::clock::Clock;
 use postern_arena::host::Space as HostSpace;
 use postern_arena::{Page, Region, Vacant};
 
-use crate::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply, Trigger};
+use crate::machine::{
+    Access, Area, EventKind, Machine, OutOfFrames, Placement, Supply, Trigger, VCPU_STATE,
+};
 use crate::mem::Frames;
 
 /// Pages that a page table covers in the simulation.
@@ -65,6 +68,14 @@ pub struct Utcb {
     words: RefCell<Vec<u64>>,
 }
 
+/// A simulated virtual CPU.
+#[derive(Debug)]
+pub struct Vcpu {
+    frames: Frames,
+    state: Box<[u64; VCPU_STATE]>,
+    interrupt: Option<u8>,
+}
+
 /// The simulated machine.
 #[derive(Debug, Default)]
 pub struct Sim {
@@ -78,6 +89,8 @@ pub struct Sim {
     pub masked: u64,
     /// How lines interrupt.
     pub triggers: [Trigger; crate::LINES],
+    /// What user memory holds, at every address; `None`: nothing is mapped.
+    pub text: Option<u64>,
     /// Page frames that the core has handed over and not got back.
     pub held: u64,
     /// The space and window in use.
@@ -122,6 +135,7 @@ impl Machine for Sim {
     type Utcb = Utcb;
     type Tables = View;
     type Window = Window;
+    type Vcpu = Vcpu;
 
     fn now(&mut self) -> u64 {
         self.now
@@ -374,6 +388,41 @@ impl Machine for Sim {
         to.words.borrow_mut()[first..end].copy_from_slice(&from.words.borrow()[first..end]);
     }
 
+    fn has_guests(&self) -> bool {
+        true
+    }
+
+    fn guest_space(&mut self, supply: &mut impl Supply) -> Option<Space> {
+        self.space(supply)
+    }
+
+    fn vcpu(&mut self, frames: Frames) -> Vcpu {
+        self.held += frames.pages();
+        Vcpu { frames, state: Box::new([0; VCPU_STATE]), interrupt: None }
+    }
+
+    fn release_vcpu(&mut self, vcpu: Vcpu) -> Frames {
+        self.held -= vcpu.frames.pages();
+        vcpu.frames
+    }
+
+    fn vcpu_state(&self, vcpu: &Vcpu) -> [u64; VCPU_STATE] {
+        *vcpu.state
+    }
+
+    fn set_vcpu_state(&mut self, vcpu: &mut Vcpu, state: &[u64; VCPU_STATE]) -> Result<(), usize> {
+        *vcpu.state = *state;
+        Ok(())
+    }
+
+    fn inject(&mut self, _vcpu: &mut Vcpu, _kind: EventKind, _vector: u8, _error: Option<u32>) {}
+
+    fn interrupt(&mut self, vcpu: &mut Vcpu, vector: u8) -> bool {
+        let free = vcpu.interrupt.is_none();
+        vcpu.interrupt.get_or_insert(vector);
+        free
+    }
+
     fn zero(&mut self, frames: &Frames, first: u64, pages: u64) {
         assert!(first + pages <= frames.pages(), "zeroing past the end of the frames");
     }
@@ -383,7 +432,7 @@ impl Machine for Sim {
     }
 
     fn peek(&self, _space: &Space, _at: u64) -> Option<u64> {
-        None
+        self.text
     }
 
     fn lines(&self) -> u32 {

@@ -2,6 +2,7 @@
 //! operations of several tasks, with every invariant checked after each.
 
 mod crossing;
+mod guest;
 mod lending;
 mod lines;
 mod memory;

@@ -29,6 +29,7 @@ use crate::memory::{self, Early};
 use crate::paging::{Table, translate};
 use crate::percpu::PerCpu;
 use crate::serial::Log;
+use crate::svm::Svm;
 use crate::tables::{self, OWN_STACK};
 use crate::timer::Timer;
 use crate::x86::X86;
@@ -238,8 +239,9 @@ unsafe extern "C" fn second(handover: *const Handover) -> ! {
         rates,
         lines: (io_apic.lines(), interrupts.told),
     };
-    let machine =
-        X86::new(tables, early.frame(), Clock::new(start, rates.tsc), timer, apic, io_apic);
+    let svm = Svm::new(features, &mut early);
+    let clock = Clock::new(start, rates.tsc);
+    let machine = X86::new(tables, early.frame(), clock, timer, apic, io_apic, svm);
     let infos = frame_infos(&mut early);
     // SAFETY: nothing can have entered the kernel yet.
     unsafe { cell::install(Kernel::new(machine, infos)) };

@@ -12,7 +12,7 @@ use postern_core::machine::{CARRY, Fault, Form, Next, Registers, USER_FLAGS, Use
 
 use crate::entry::pop_registers;
 use crate::tables::{USER_CODE, USER_DATA, vector};
-use crate::{cell, percpu};
+use crate::{cell, percpu, svm};
 
 /// Flags that it always has: interrupts on, and bit 1.
 pub const ALWAYS: u64 = 0x202;
@@ -32,7 +32,7 @@ pub unsafe fn leave() -> ! {
                 let state: *mut UserState = kernel.user_state();
                 // SAFETY: the core gave out the current thread's state; it
                 // stays where it is until that thread is not current any more.
-                unsafe { resume(state) }
+                unsafe { resume(state) };
             }
             Next::Idle => {
                 percpu::forget_user_state();
@@ -51,44 +51,46 @@ pub unsafe fn leave() -> ! {
     }
 }
 
-/// Resumes a thread.
+/// Resumes a thread; comes back only after the exit of a guest, to choose
+/// again.
 ///
 /// # Safety
 /// `state` is the state of the thread that the core made current, and stays
 /// valid while it is. Its instruction pointer and FS base are canonical.
 #[inline(always)]
-unsafe fn resume(state: *mut UserState) -> ! {
+unsafe fn resume(state: *mut UserState) {
     // SAFETY: valid (contract), and only this CPU uses it.
     let thread = unsafe { &mut *state };
     debug_assert!(postern_abi::address::is_user(thread.fs_base));
     // The FS base every time: a user can change it without being seen.
     // SAFETY: valid for as long as the thread is current (contract).
     unsafe { percpu::set_user_state(state, thread.fs_base) };
-    match thread.form {
+    // The most frequent one first.
+    if thread.form == Form::Outputs {
+        debug_assert!(postern_abi::address::is_user(thread.registers.rip));
         // SAFETY: as this function's.
-        Form::Outputs => unsafe {
-            debug_assert!(postern_abi::address::is_user(thread.registers.rip));
-            outputs(state)
-        },
-        Form::Full => {
-            let registers = &mut thread.registers;
-            if !postern_abi::address::is_user(registers.rip) {
-                // Some CPUs report a jump to nowhere after it was made. It
-                // must not be tried again from here.
-                // SAFETY: `thread` and its parts are not used any more.
-                unsafe { nowhere() }
-            }
-            // If it comes by a system call next, only the outputs count; any
-            // other way in says so itself.
-            thread.form = Form::Outputs;
-            registers.rflags = registers.rflags & USER_FLAGS | ALWAYS;
-            registers.cs = u64::from(USER_CODE);
-            registers.ss = u64::from(USER_DATA);
-            // SAFETY: as this function's; what must not be the user's choice
-            // was just set.
-            unsafe { full(state) }
-        }
+        unsafe { outputs(state) }
     }
+    if thread.form == Form::Guest {
+        // SAFETY: as this function's; `thread` is not used any more.
+        return unsafe { svm::run() };
+    }
+    let registers = &mut thread.registers;
+    if !postern_abi::address::is_user(registers.rip) {
+        // Some CPUs report a jump to nowhere after it was made. It must not be
+        // tried again from here.
+        // SAFETY: `thread` and its parts are not used any more.
+        unsafe { nowhere() }
+    }
+    // If it comes by a system call next, only the outputs count; any other way in
+    // says so itself.
+    thread.form = Form::Outputs;
+    registers.rflags = registers.rflags & USER_FLAGS | ALWAYS;
+    registers.cs = u64::from(USER_CODE);
+    registers.ss = u64::from(USER_DATA);
+    // SAFETY: as this function's; what must not be the user's choice was just
+    // set.
+    unsafe { full(state) }
 }
 
 /// The thread stands where no code can be.

@@ -16,7 +16,7 @@ use crate::layout::{IMAGE, STACKS, STACKS_END};
 use crate::paging::{Table, translate};
 use crate::serial::Log;
 use crate::tables::vector;
-use crate::{cpu, image, percpu};
+use crate::{cpu, hypervisor, image, percpu};
 
 /// Most frames of a backtrace.
 const DEEPEST: usize = 40;
@@ -52,6 +52,7 @@ fn begin() -> Log {
 /// Completes a report.
 fn end(log: &mut Log, frame: u64) -> ! {
     let _sent = backtrace(log, frame);
+    hypervisor::dump(log);
     let number = percpu::number().unwrap_or(0);
     let _sent = writeln!(log, "*** CPU {number} halted, kernel build {}", image::BuildId);
     cpu::exit(EXIT_PANIC)

@@ -30,6 +30,12 @@ const FLUSH_ALL: u64 = 32;
 pub struct Space {
     /// `None` when it was dismantled.
     root: Option<Table>,
+    /// What the CPU is given while a thread of the space runs: the same, or for
+    /// a guest's tables, which only translate what the guest's own lead to, the
+    /// kernel's.
+    loaded: Option<Table>,
+    /// These are a guest's.
+    guest: bool,
 }
 
 /// Names the root table of a space that is not dismantled, which is the core's
@@ -62,7 +68,16 @@ impl Space {
             root.set(slot, kernel.root().get(slot));
         }
         let _later = Way::top(root).below_or_make(0, supply);
-        Some(Self { root: Some(root) })
+        Some(Self { root: Some(root), loaded: Some(root), guest: false })
+    }
+
+    /// An empty space of guest-physical addresses: no kernel half, nothing that
+    /// is not the guest's.
+    pub fn for_guest(kernel: KernelTables, supply: &mut impl Supply) -> Option<Self> {
+        let root = Table(Frame::of(&supply.frame()?, 0));
+        root.0.zero();
+        let _later = Way::top(root).below_or_make(0, supply);
+        Some(Self { root: Some(root), loaded: Some(kernel.root()), guest: true })
     }
 
     /// Physical address of the root table.
@@ -88,7 +103,7 @@ impl Space {
         let (last, _) = way[depth];
         match depth.checked_sub(1) {
             Some(above) => way[above].0.set(way[above].1, Entry::EMPTY),
-            None => self.root = None,
+            None => (self.root, self.loaded) = (None, None),
         }
         Some(Frames::recover(last.0.physical() / PAGE, 1))
     }
@@ -107,7 +122,7 @@ impl Space {
     ) -> Result<u64, OutOfFrames> {
         let root = self.table();
         assert!(is_ours(at, pages));
-        let flags = user_flags(access);
+        let flags = self.flags(access);
         let (mut done, mut entries) = (0, 0);
         while done < pages && entries < X86::STEP {
             let (to, from) = (at + done * PAGE, physical + done * PAGE);
@@ -145,7 +160,7 @@ impl Space {
     #[inline(always)]
     #[must_use]
     pub fn root_table(&self) -> Root {
-        Root(self.root.expect("a dismantled space is not used").0.physical())
+        Root(self.loaded.expect("a dismantled space is not used").0.physical())
     }
 
     /// Unmaps as [`Machine::unmap`] says. A large page goes as a whole.
@@ -172,7 +187,7 @@ impl Space {
     pub fn protect(&mut self, at: u64, pages: u64, access: Access) -> u64 {
         let root = self.table();
         assert!(is_ours(at, pages));
-        let flags = user_flags(access);
+        let flags = self.flags(access);
         let mut stale = Stale::new(root);
         let (mut done, mut left) = (0, X86::STEP);
         while done < pages && left > 0 {
@@ -206,6 +221,16 @@ impl Space {
         // is only read.
         let frame = unsafe { Frame::new(found.physical & !(PAGE - 1)) };
         Some(frame.word((at % PAGE / 8) as usize))
+    }
+
+    /// Rights of a page here.
+    fn flags(&self, access: Access) -> Flags {
+        let mut flags = user_flags(access);
+        if self.guest {
+            // What a guest executes is its own business.
+            flags.set(Flags::NO_EXECUTE, !access.contains(Access::X));
+        }
+        flags
     }
 
     fn table(&self) -> Table {

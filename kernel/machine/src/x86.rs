@@ -7,7 +7,9 @@
 use core::ptr::NonNull;
 
 use postern_arena::{Page, Region, Vacant};
-use postern_core::machine::{Access, Area, Machine, OutOfFrames, Placement, Supply, Trigger};
+use postern_core::machine::{
+    Access, Area, EventKind, Machine, OutOfFrames, Placement, Supply, Trigger, VCPU_STATE,
+};
 use postern_core::mem::Frames;
 
 use crate::apic::LocalApic;
@@ -22,6 +24,7 @@ use crate::layout::{
 use crate::paging::Entry;
 use crate::serial::Log;
 use crate::space::{Root, Space};
+use crate::svm::{Svm, Vcpu};
 use crate::timer::{OneShot, Timer};
 use crate::window::ViewTables;
 use crate::{cpu, port};
@@ -63,6 +66,8 @@ pub struct X86 {
     apic: LocalApic,
     io_apic: IoApic,
     log: Log,
+    /// Absent where the CPU runs no guests.
+    svm: Option<Svm>,
     /// The request under way, so that the same one is not made twice.
     armed: Option<u64>,
     /// What the relay window of the root in use shows.
@@ -81,6 +86,7 @@ impl X86 {
         timer: Timer,
         apic: LocalApic,
         io_apic: IoApic,
+        svm: Option<Svm>,
     ) -> Self {
         zeros.zero();
         Self {
@@ -91,11 +97,21 @@ impl X86 {
             apic,
             io_apic,
             log: Log::new(),
+            svm,
             armed: None,
             shown: Entry::EMPTY,
             objects: Taken([0; _]),
             capabilities: Taken([0; _]),
         }
+    }
+
+    /// Physical address of the block for the host's state around a guest.
+    ///
+    /// # Panics
+    /// Where the CPU runs no guests.
+    #[must_use]
+    pub fn host_block(&self) -> u64 {
+        self.svm.expect("there are guests").host_block()
     }
 
     /// The timer has interrupted, and does not count any more.
@@ -140,6 +156,7 @@ impl Machine for X86 {
     type Utcb = Utcb;
     type Tables = ViewTables;
     type Window = Entry;
+    type Vcpu = Vcpu;
 
     #[inline]
     fn now(&mut self) -> u64 {
@@ -233,6 +250,38 @@ impl Machine for X86 {
 
     fn space(&mut self, supply: &mut impl Supply) -> Option<Space> {
         Space::new(self.tables, supply)
+    }
+
+    fn guest_space(&mut self, supply: &mut impl Supply) -> Option<Space> {
+        Space::for_guest(self.tables, supply)
+    }
+
+    fn has_guests(&self) -> bool {
+        self.svm.is_some()
+    }
+
+    fn vcpu(&mut self, frames: Frames) -> Vcpu {
+        Vcpu::new(frames, &self.svm.expect("there are guests"))
+    }
+
+    fn release_vcpu(&mut self, vcpu: Vcpu) -> Frames {
+        vcpu.into_frames()
+    }
+
+    fn vcpu_state(&self, vcpu: &Vcpu) -> [u64; VCPU_STATE] {
+        vcpu.state()
+    }
+
+    fn set_vcpu_state(&mut self, vcpu: &mut Vcpu, state: &[u64; VCPU_STATE]) -> Result<(), usize> {
+        vcpu.set_state(state)
+    }
+
+    fn inject(&mut self, vcpu: &mut Vcpu, kind: EventKind, vector: u8, error: Option<u32>) {
+        vcpu.inject(kind, vector, error);
+    }
+
+    fn interrupt(&mut self, vcpu: &mut Vcpu, vector: u8) -> bool {
+        vcpu.interrupt(vector)
     }
 
     fn dismantle(&mut self, space: &mut Space) -> Option<Frames> {

@@ -4,8 +4,8 @@ use postern_tests::bare::call::{Registers, null_with_stack, spin_with_stack, tra
 use postern_tests::bare::memory::{read, write};
 use postern_tests::bare::privileged::{
     CONTROL_REGISTERS, CPU_STATE, Group, HIDDEN, MODEL_SPECIFIC, PORTS, SWITCHED_OFF, TABLES,
-    VECTORS, flags_after_asking_for_more, has_umip, jump_last_page, jump_non_canonical, vmmcall,
-    vmrun, xsetbv,
+    VECTORS, flags_after_asking_for_more, has_umip, jump_last_page, jump_non_canonical, vmrun,
+    xsetbv,
 };
 use postern_tests::syscall::abi::op::reason;
 use postern_tests::syscall::abi::{ABI_VERSION, PAGE};
@@ -86,16 +86,9 @@ fn isolation_extended_state_is_switched_off(ctx: &Ctx) -> Verdict {
 }
 
 fn isolation_virtual_machines_are_refused(ctx: &Ctx) -> Verdict {
-    for (name, body) in [("vmmcall", vmmcall as Body), ("vmrun", vmrun)] {
-        let end = ctx.spawn(body, 0)?.end()?;
-        let vector = end.reason.wrapping_sub(reason::EXCEPTION);
-        check!(
-            vector == 6 || vector == 13,
-            "{name}: {} ({:#x})",
-            reason::name(end.reason),
-            end.reason
-        );
-    }
+    let end = ctx.spawn(vmrun, 0)?.end()?;
+    let vector = end.reason.wrapping_sub(reason::EXCEPTION);
+    check!(vector == 6 || vector == 13, "{} ({:#x})", reason::name(end.reason), end.reason);
     Ok(())
 }
 

@@ -61,6 +61,22 @@ impl Registers {
         }
     }
 
+    /// Executes `vmcall` with these registers; all registers afterwards.
+    #[must_use]
+    pub fn vmcall(mut self) -> Self {
+        // SAFETY: as in `call`; the instruction is a fault or a hypercall.
+        unsafe { probe_vmcall(&raw mut self) };
+        self
+    }
+
+    /// Executes `vmmcall` with these registers; all registers afterwards.
+    #[must_use]
+    pub fn vmmcall(mut self) -> Self {
+        // SAFETY: as in `vmcall`.
+        unsafe { probe_vmmcall(&raw mut self) };
+        self
+    }
+
     /// Executes `syscall` with these registers; all registers afterwards.
     #[must_use]
     pub fn call(mut self) -> Self {
@@ -72,87 +88,95 @@ impl Registers {
     }
 }
 
-/// Loads all registers from `registers`, makes the system call, stores them.
-#[unsafe(naked)]
-unsafe extern "C" fn probe(registers: *mut Registers) {
-    naked_asm!(
-        "push rbx",
-        "push rbp",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "push rdi",
-        "mov [rdi + {rsp}], rsp",
-        "mov rax, [rdi + {rax}]",
-        "mov rbx, [rdi + {rbx}]",
-        "mov rcx, [rdi + {rcx}]",
-        "mov rdx, [rdi + {rdx}]",
-        "mov rsi, [rdi + {rsi}]",
-        "mov rbp, [rdi + {rbp}]",
-        "mov r8, [rdi + {r8}]",
-        "mov r9, [rdi + {r9}]",
-        "mov r10, [rdi + {r10}]",
-        "mov r11, [rdi + {r11}]",
-        "mov r12, [rdi + {r12}]",
-        "mov r13, [rdi + {r13}]",
-        "mov r14, [rdi + {r14}]",
-        "mov r15, [rdi + {r15}]",
-        "push [rdi + {flags}]",
-        "mov rdi, [rdi + {rdi}]",
-        "popfq",
-        "syscall",
-        // Exchanging and moving leave the flags alone.
-        "xchg rdi, [rsp]",
-        "mov [rdi + {rax}], rax",
-        "mov [rdi + {rbx}], rbx",
-        "mov [rdi + {rcx}], rcx",
-        "mov [rdi + {rdx}], rdx",
-        "mov [rdi + {rsi}], rsi",
-        "mov [rdi + {rbp}], rbp",
-        "mov [rdi + {r8}], r8",
-        "mov [rdi + {r9}], r9",
-        "mov [rdi + {r10}], r10",
-        "mov [rdi + {r11}], r11",
-        "mov [rdi + {r12}], r12",
-        "mov [rdi + {r13}], r13",
-        "mov [rdi + {r14}], r14",
-        "mov [rdi + {r15}], r15",
-        "pushfq",
-        "pop [rdi + {flags}]",
-        "mov rax, rsp",
-        "sub rax, [rdi + {rsp}]",
-        "mov [rdi + {rsp}], rax",
-        "pop rax",
-        "mov [rdi + {rdi}], rax",
-        "push 0x202",
-        "popfq",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbp",
-        "pop rbx",
-        "ret",
-        rax = const offset_of!(Registers, rax),
-        rbx = const offset_of!(Registers, rbx),
-        rcx = const offset_of!(Registers, rcx),
-        rdx = const offset_of!(Registers, rdx),
-        rsi = const offset_of!(Registers, rsi),
-        rdi = const offset_of!(Registers, rdi),
-        rbp = const offset_of!(Registers, rbp),
-        r8 = const offset_of!(Registers, r8),
-        r9 = const offset_of!(Registers, r9),
-        r10 = const offset_of!(Registers, r10),
-        r11 = const offset_of!(Registers, r11),
-        r12 = const offset_of!(Registers, r12),
-        r13 = const offset_of!(Registers, r13),
-        r14 = const offset_of!(Registers, r14),
-        r15 = const offset_of!(Registers, r15),
-        flags = const offset_of!(Registers, flags),
-        rsp = const offset_of!(Registers, rsp),
-    )
+/// A function that loads all registers from `registers`, executes an
+/// instruction, and stores them.
+macro_rules! probe {
+    ($name:ident, $instruction:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(registers: *mut Registers) {
+            naked_asm!(
+                "push rbx",
+                "push rbp",
+                "push r12",
+                "push r13",
+                "push r14",
+                "push r15",
+                "push rdi",
+                "mov [rdi + {rsp}], rsp",
+                "mov rax, [rdi + {rax}]",
+                "mov rbx, [rdi + {rbx}]",
+                "mov rcx, [rdi + {rcx}]",
+                "mov rdx, [rdi + {rdx}]",
+                "mov rsi, [rdi + {rsi}]",
+                "mov rbp, [rdi + {rbp}]",
+                "mov r8, [rdi + {r8}]",
+                "mov r9, [rdi + {r9}]",
+                "mov r10, [rdi + {r10}]",
+                "mov r11, [rdi + {r11}]",
+                "mov r12, [rdi + {r12}]",
+                "mov r13, [rdi + {r13}]",
+                "mov r14, [rdi + {r14}]",
+                "mov r15, [rdi + {r15}]",
+                "push [rdi + {flags}]",
+                "mov rdi, [rdi + {rdi}]",
+                "popfq",
+                $instruction,
+                // Exchanging and moving leave the flags alone.
+                "xchg rdi, [rsp]",
+                "mov [rdi + {rax}], rax",
+                "mov [rdi + {rbx}], rbx",
+                "mov [rdi + {rcx}], rcx",
+                "mov [rdi + {rdx}], rdx",
+                "mov [rdi + {rsi}], rsi",
+                "mov [rdi + {rbp}], rbp",
+                "mov [rdi + {r8}], r8",
+                "mov [rdi + {r9}], r9",
+                "mov [rdi + {r10}], r10",
+                "mov [rdi + {r11}], r11",
+                "mov [rdi + {r12}], r12",
+                "mov [rdi + {r13}], r13",
+                "mov [rdi + {r14}], r14",
+                "mov [rdi + {r15}], r15",
+                "pushfq",
+                "pop [rdi + {flags}]",
+                "mov rax, rsp",
+                "sub rax, [rdi + {rsp}]",
+                "mov [rdi + {rsp}], rax",
+                "pop rax",
+                "mov [rdi + {rdi}], rax",
+                "push 0x202",
+                "popfq",
+                "pop r15",
+                "pop r14",
+                "pop r13",
+                "pop r12",
+                "pop rbp",
+                "pop rbx",
+                "ret",
+                rax = const offset_of!(Registers, rax),
+                rbx = const offset_of!(Registers, rbx),
+                rcx = const offset_of!(Registers, rcx),
+                rdx = const offset_of!(Registers, rdx),
+                rsi = const offset_of!(Registers, rsi),
+                rdi = const offset_of!(Registers, rdi),
+                rbp = const offset_of!(Registers, rbp),
+                r8 = const offset_of!(Registers, r8),
+                r9 = const offset_of!(Registers, r9),
+                r10 = const offset_of!(Registers, r10),
+                r11 = const offset_of!(Registers, r11),
+                r12 = const offset_of!(Registers, r12),
+                r13 = const offset_of!(Registers, r13),
+                r14 = const offset_of!(Registers, r14),
+                r15 = const offset_of!(Registers, r15),
+                flags = const offset_of!(Registers, flags),
+                rsp = const offset_of!(Registers, rsp),
+            )
+        }
+    };
 }
+probe!(probe, "syscall");
+probe!(probe_vmcall, "vmcall");
+probe!(probe_vmmcall, "vmmcall");
 
 /// Byte offset in the UTCB where the stack pointer is kept meanwhile.
 const KEPT: usize = (RUNTIME + 64) * 8;

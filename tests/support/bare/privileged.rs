@@ -103,8 +103,6 @@ instructions! {
     jump_non_canonical: "mov rax, 0x800000000000", "jmp rax";
     /// Jumps to the last page of the lower half.
     jump_last_page: "mov rax, 0x7ffffffff000", "jmp rax";
-    /// Asks the hypervisor.
-    vmmcall: "xor eax, eax", "vmmcall";
     /// Starts a virtual machine.
     vmrun: "xor eax, eax", "vmrun rax";
 }

@@ -47,7 +47,7 @@ pub use object::{
     AddedContext, ContextInfo, Entry, EntryInfo, Factory, FactoryInfo, Gate, GateInfo, IoPort,
     IoPortInfo, Irq, IrqInfo, ListedCapability, Log, Memory, MemoryInfo, ModifySenders,
     Notification, PortWidth, Registers, Relay, RelayInfo, Scheduler, SchedulerInfo, Task, TaskInfo,
-    Thread, ThreadInfo, Trigger, operate,
+    Thread, ThreadInfo, Trigger, operate, vcpu,
 };
 pub use postern_abi as abi;
 pub use reader::{Malformed, Packed, Reader};

@@ -92,7 +92,16 @@ impl<M: Machine> Kernel<M> {
             Kind::Factory => (self.create_factory(request, factory)?, ALL),
             Kind::Task => {
                 let slots = self.word(request, 3)?;
-                let task = self.create_task(factory, slots)?;
+                let guest = match request.tag.words() {
+                    4 => false,
+                    _ => match self.word(request, 4)? {
+                        0 => false,
+                        1 if self.machine.has_guests() => true,
+                        1 => return Err(refuse(ErrorNumber::Unsupported, 4)),
+                        _ => return Err(refuse(ErrorNumber::Inval, 4)),
+                    },
+                };
+                let task = self.create_task(factory, slots, guest)?;
                 let pages = slots.div_ceil(SLOTS_PER_PAGE);
                 self.start_work(request.thread, Work::Table { task, pages, slot });
                 return Ok(Reaction::Settled);
@@ -177,6 +186,7 @@ impl<M: Machine> Kernel<M> {
         &mut self,
         factory: Ref<Factory>,
         slots: u64,
+        guest: bool,
     ) -> core::result::Result<Ref<Task<M>>, ErrorCode> {
         if slots == 0 || slots > u64::from(SlotId::MAX_SLOTS) {
             return Err(refuse(ErrorNumber::Inval, 3));
@@ -189,14 +199,15 @@ impl<M: Machine> Kernel<M> {
         self.charge(factory, fixed + ROOT_TABLES)?;
         self.refund(factory, ROOT_TABLES);
         let mut page_tables = 0;
-        let made =
-            self.new_space(factory, &mut page_tables).and_then(|space| match self.task_region() {
+        let made = self.new_space(factory, &mut page_tables, guest).and_then(|space| {
+            match self.task_region() {
                 Ok(region) => Ok((space, region)),
                 Err(error) => {
                     self.discard_space(space);
                     Err(error)
                 }
-            });
+            }
+        });
         let (space, region) = match made {
             Ok(made) => made,
             Err(error) => {
@@ -205,6 +216,7 @@ impl<M: Machine> Kernel<M> {
             }
         };
         let task = Task {
+            guest,
             table: Table::new(region),
             space: Some(space),
             header: Header::new(factory, fixed),
@@ -216,6 +228,7 @@ impl<M: Machine> Kernel<M> {
             thread_count: 0,
             mappings: Tree::default(),
             mapped: 0,
+            hypercall_gate: None,
             name: [0; 32],
             build: 0,
             base: 0,
@@ -231,10 +244,16 @@ impl<M: Machine> Kernel<M> {
         &mut self,
         factory: Ref<Factory>,
         bytes: &mut u64,
+        guest: bool,
     ) -> core::result::Result<M::Space, ErrorCode> {
         let factory = self.factories.get_mut(factory).ok_or(QUOTA)?;
         let mut supply = Charged::new(&mut self.frames, factory, bytes);
-        self.machine.space(&mut supply).ok_or(supply.refusal)
+        let space = if guest {
+            self.machine.guest_space(&mut supply)
+        } else {
+            self.machine.space(&mut supply)
+        };
+        space.ok_or(supply.refusal)
     }
 
     /// Room for one more task, and the addresses of its capability table: they
@@ -324,6 +343,10 @@ impl<M: Machine> Kernel<M> {
         let grace = self.word(request, 5)?;
         let item = self.item_of(request, 0, Kind::Task, Rights::W)?;
         let task: Ref<Task<M>> = item.target.reference();
+        if self.tasks.get(task).is_some_and(|task| task.guest) {
+            // Nobody can cross into a guest.
+            return Err(refuse(ErrorNumber::Inval, ErrorCode::ITEM));
+        }
         let first = self.tasks.get(task).and_then(|task| task.entries);
         let made = create!(self, factory, Entry, entries, Entry<M>, 0, |header| Entry {
             free: None,

@@ -42,7 +42,7 @@ fn registers(user: &mut UserState) -> [&mut u64; COUNT] {
 
 impl<M: Machine> Kernel<M> {
     /// The user state of a thread that cannot run right now.
-    fn resting(
+    pub(super) fn resting(
         &mut self,
         reference: Ref<Thread<M>>,
     ) -> core::result::Result<&mut UserState, postern_abi::ErrorCode> {
@@ -89,6 +89,10 @@ impl<M: Machine> Kernel<M> {
         reference: Ref<Thread<M>>,
     ) -> Result {
         self.resting(reference)?;
+        if self.threads.get(reference).is_some_and(|thread| thread.vcpu.is_some()) {
+            // A guest's may hold anything: the answer to its exit sets them.
+            return Err(refuse(ErrorNumber::Unsupported, 0));
+        }
         let mut values = [0; COUNT];
         for (index, value) in values.iter_mut().enumerate() {
             *value = self.word(request, 1 + index)?;

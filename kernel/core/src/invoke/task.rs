@@ -28,7 +28,7 @@ impl<M: Machine> Kernel<M> {
             task::UNMAP => {
                 self.need(request, Rights::W)?;
                 let (at, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
-                check_range(at, bytes, 1, 2)?;
+                self.check_range(reference, at, bytes, 1, 2)?;
                 let end = at + bytes;
                 if self.is_cut(reference, at, end) {
                     return Err(refuse(ErrorNumber::Inval, 1));
@@ -99,8 +99,8 @@ impl<M: Machine> Kernel<M> {
             task::PROTECT => {
                 self.need(request, Rights::W)?;
                 let (start, bytes) = (self.word(request, 1)?, self.word(request, 2)?);
-                let rights = mapping_rights(self.word(request, 3)?, 3)?;
-                check_range(start, bytes, 1, 2)?;
+                let rights = self.mapping_rights(reference, self.word(request, 3)?, 3)?;
+                self.check_range(reference, start, bytes, 1, 2)?;
                 let end = start + bytes;
                 if self.is_cut(reference, start, end) {
                     return Err(refuse(ErrorNumber::Inval, 1));
@@ -138,6 +138,14 @@ impl<M: Machine> Kernel<M> {
                 (task.name, task.build, task.base) = (name, build, base);
                 Ok(Answer::none().into())
             }
+            task::SET_HYPERCALL_GATE => {
+                self.need(request, Rights::W)?;
+                let gate = self.gate_item(request)?;
+                if let Some(task) = self.tasks.get_mut(reference) {
+                    task.hypercall_gate = gate;
+                }
+                Ok(Answer::none().into())
+            }
             task::INFO => {
                 self.need(request, Rights::R)?;
                 let gone = refuse(ErrorNumber::NotExistent, 0);
@@ -161,8 +169,8 @@ impl<M: Machine> Kernel<M> {
         let (at, offset) = (self.word(request, 1)?, self.word(request, 2)?);
         let (bytes, rights) = (self.word(request, 3)?, self.word(request, 4)?);
         let memory = self.item_of(request, 0, Kind::Memory, Rights::empty())?;
-        check_range(at, bytes, 1, 3)?;
-        let rights = mapping_rights(rights, 4)?;
+        self.check_range(reference, at, bytes, 1, 3)?;
+        let rights = self.mapping_rights(reference, rights, 4)?;
         self.check_rights(memory.rights, rights, ErrorCode::ITEM)?;
         self.check_derivable(memory.target, ErrorCode::ITEM)?;
         let memory_ref: Ref<Memory> = memory.target.reference();
@@ -308,28 +316,43 @@ fn describe(slot: &Slot, number: u64, target: Target) -> u64 {
     number | (target.kind as u64) << 32 | u64::from(slot.rights().bits()) << 40
 }
 
-/// Rights that a mapping can have: R, and W or X or neither.
-fn mapping_rights(word: u64, argument: u8) -> core::result::Result<Rights, ErrorCode> {
-    u8::try_from(word)
-        .ok()
-        .and_then(Rights::from_bits)
-        .filter(|rights| {
-            (Rights::R | Rights::W | Rights::X).contains(*rights)
-                && rights.contains(Rights::R)
-                && !rights.contains(Rights::W | Rights::X)
-        })
-        .ok_or(refuse(ErrorNumber::Inval, argument))
-}
-
-fn check_range(
-    at: u64,
-    bytes: u64,
-    at_argument: u8,
-    bytes_argument: u8,
-) -> core::result::Result<(), ErrorCode> {
-    if address::is_mappable(at, bytes) {
-        return Ok(());
+impl<M: Machine> Kernel<M> {
+    /// Rights that a mapping can have: R, and W or X or neither; in the memory
+    /// of a guest both.
+    fn mapping_rights(
+        &self,
+        task: Ref<Task<M>>,
+        word: u64,
+        argument: u8,
+    ) -> core::result::Result<Rights, ErrorCode> {
+        let guest = self.tasks.get(task).is_some_and(|task| task.guest);
+        u8::try_from(word)
+            .ok()
+            .and_then(Rights::from_bits)
+            .filter(|rights| {
+                (Rights::R | Rights::W | Rights::X).contains(*rights)
+                    && rights.contains(Rights::R)
+                    && (guest || !rights.contains(Rights::W | Rights::X))
+            })
+            .ok_or(refuse(ErrorNumber::Inval, argument))
     }
-    let starts = at.is_multiple_of(PAGE) && (address::USER_START..address::USER_END).contains(&at);
-    Err(refuse(ErrorNumber::Inval, if starts { bytes_argument } else { at_argument }))
+
+    /// Whether something can be mapped there; a guest's memory begins at 0.
+    fn check_range(
+        &self,
+        task: Ref<Task<M>>,
+        at: u64,
+        bytes: u64,
+        at_argument: u8,
+        bytes_argument: u8,
+    ) -> core::result::Result<(), ErrorCode> {
+        let guest = self.tasks.get(task).is_some_and(|task| task.guest);
+        let start = if guest { 0 } else { address::USER_START };
+        let starts = at.is_multiple_of(PAGE) && (start..address::USER_END).contains(&at);
+        let ends = bytes != 0 && bytes.is_multiple_of(PAGE);
+        if starts && ends && bytes <= address::USER_END - at {
+            return Ok(());
+        }
+        Err(refuse(ErrorNumber::Inval, if starts { bytes_argument } else { at_argument }))
+    }
 }

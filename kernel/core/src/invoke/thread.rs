@@ -1,6 +1,7 @@
 //! Threads: their home activation.
 
 use postern_abi::op::thread::{self, ThreadState};
+use postern_abi::op::vcpu;
 use postern_abi::rights::Kind;
 use postern_abi::{ErrorNumber, PAGE, Rights, address, utcb};
 use postern_arena::Ref;
@@ -110,6 +111,7 @@ impl<M: Machine> Kernel<M> {
                 self.put(request, 5, detail);
                 Ok(Answer::many(6, words).into())
             }
+            vcpu::GET_STATE..=vcpu::INTERRUPT => self.invoke_vcpu(request, reference, operation),
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
         }
     }
@@ -159,8 +161,14 @@ impl<M: Machine> Kernel<M> {
             return Err(refuse(ErrorNumber::Exists, 0));
         }
         let owner = thread.header.factory;
-        let at = utcb_address(reference.index());
-        let page = self.new_utcb(owner, task_ref, at)?;
+        let guest = self.tasks.get(task_ref).is_some_and(|task| task.guest);
+        let (at, page, vcpu, bytes) = if guest {
+            let bytes = M::VCPU_PAGES * PAGE;
+            (0, None, Some(self.new_vcpu(owner, bytes)?), bytes)
+        } else {
+            let at = utcb_address(reference.index());
+            (at, Some(self.new_utcb(owner, task_ref, at)?), None, PAGE)
+        };
         let root = self.root_of(task_ref);
         let first = self.tasks.get(task_ref).and_then(|task| task.threads);
         if let Some(first) = first.and_then(|index| self.threads.nth_mut(index)) {
@@ -171,12 +179,12 @@ impl<M: Machine> Kernel<M> {
             task.thread_count += 1;
         }
         if let Some(thread) = self.threads.get_mut(reference) {
-            thread.header.charge += PAGE;
+            thread.header.charge += bytes;
             thread.of_task = (first, None);
             thread.task = Some(task_ref);
             thread.home = task_ref;
             thread.root = root;
-            thread.utcb = Some(page);
+            (thread.utcb, thread.vcpu) = (page, vcpu);
             thread.user.fs_base = at;
         }
         Ok(at)
@@ -186,6 +194,20 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn root_of(&self, task: Ref<Task<M>>) -> M::Root {
         let space = self.tasks.get(task).and_then(|task| task.space.as_ref());
         space.map(|space| self.machine.root(space)).unwrap_or_default()
+    }
+
+    /// A virtual CPU, charged to `owner`.
+    fn new_vcpu(
+        &mut self,
+        owner: Ref<Factory>,
+        bytes: u64,
+    ) -> core::result::Result<M::Vcpu, postern_abi::ErrorCode> {
+        self.charge(owner, bytes)?;
+        let Some(frames) = self.frames.take(M::VCPU_PAGES) else {
+            self.refund(owner, bytes);
+            return Err(NO_FRAMES);
+        };
+        Ok(self.machine.vcpu(frames))
     }
 
     /// A UTCB, charged to `owner`, at `at` in a task.
@@ -237,14 +259,16 @@ impl<M: Machine> Kernel<M> {
         rdi: u64,
         rsi: u64,
     ) -> core::result::Result<(), postern_abi::ErrorCode> {
-        if !address::is_user(rip) {
-            return Err(refuse(ErrorNumber::Inval, 1));
-        }
-        if !address::is_user(rsp) {
-            return Err(refuse(ErrorNumber::Inval, 2));
-        }
         let gone = refuse(ErrorNumber::NotExistent, 0);
         let thread = self.threads.get_mut(reference).ok_or(gone)?;
+        // A guest's addresses are its own business.
+        let guest = thread.vcpu.is_some();
+        if !guest && !address::is_user(rip) {
+            return Err(refuse(ErrorNumber::Inval, 1));
+        }
+        if !guest && !address::is_user(rsp) {
+            return Err(refuse(ErrorNumber::Inval, 2));
+        }
         if thread.state != State::New || thread.task.is_none() {
             return Err(refuse(ErrorNumber::Inval, 0));
         }
@@ -252,7 +276,7 @@ impl<M: Machine> Kernel<M> {
         (registers.rip, registers.rsp) = (rip, rsp);
         (registers.rdi, registers.rsi) = (rdi, rsi);
         registers.rflags = 0;
-        thread.user.form = Form::Full;
+        thread.user.form = if guest { Form::Guest } else { Form::Full };
         self.wake(reference);
         Ok(())
     }

@@ -9,6 +9,7 @@ use postern_arena::Ref;
 use super::send::{Done, Outcome};
 use crate::Kernel;
 use crate::cap::{SlotId, Target};
+use crate::hypercall::Answered;
 use crate::machine::Machine;
 use crate::object::Thread;
 use crate::object::thread::Caller;
@@ -154,7 +155,7 @@ impl<M: Machine> Kernel<M> {
         }
         if faulted {
             self.detach(caller.thread);
-            self.fault_answered(caller.thread, tag, words);
+            self.fault_answered(caller.thread, &Answered { by: thread, label, tag, words });
             return Ok(None);
         }
         self.copy_words(thread, caller.thread, tag.words());

@@ -88,7 +88,11 @@ impl<M: Machine> Kernel<M> {
         if words <= utcb::FIRST_WORD {
             return;
         }
-        let from = self.threads.get(from).and_then(|thread| thread.utcb.as_ref());
+        let Some(sender) = self.threads.get(from) else { return };
+        if sender.fault.is_some() {
+            return self.copy_from_registers(sender, to);
+        }
+        let from = sender.utcb.as_ref();
         let to = self.threads.get(to).and_then(|thread| thread.utcb.as_ref());
         if let (Some(from), Some(to)) = (from, to) {
             self.machine.copy_words(from, to, utcb::FIRST_WORD, words);

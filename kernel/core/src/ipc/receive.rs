@@ -10,7 +10,7 @@ use postern_arena::Ref;
 use super::send::{Done, Outcome, Outgoing};
 use crate::Kernel;
 use crate::machine::Machine;
-use crate::object::thread::{Expects, Queue, Source, State, Wait};
+use crate::object::thread::{Asks, Expects, Queue, Source, State, Wait};
 use crate::object::{Gate, Thread};
 
 impl<M: Machine> Kernel<M> {
@@ -227,7 +227,7 @@ impl<M: Machine> Kernel<M> {
         let Some(waiting) = self.threads.get(thread) else { return };
         match waiting.state {
             // A fault is not an operation that can be called off.
-            _ if waiting.fault.is_some() => {}
+            _ if waiting.fault.is_some() && waiting.asks != Asks::Hypercall => {}
             State::Sending => self.interrupt_ipc(thread, ErrorCode::send(ErrorNumber::Cancelled)),
             State::Receiving | State::Calling => {
                 self.interrupt_ipc(thread, ErrorCode::receive(ErrorNumber::Cancelled));

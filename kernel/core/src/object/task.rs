@@ -1,9 +1,9 @@
 //! Tasks: an address space and a capability table.
 
 use postern_abi::op::relay::PLACES;
-use postern_arena::Table;
+use postern_arena::{Ref, Table};
 
-use super::Header;
+use super::{Gate, Header};
 use crate::cap::Slot;
 use crate::machine::Machine;
 use crate::mem::tree::Tree;
@@ -12,6 +12,8 @@ use crate::relay::Share;
 /// An address space with a capability table. Threads and mappings hang on it
 /// by index, so that its end finds them.
 pub struct Task<M: Machine> {
+    /// It is the memory of a guest: threads bound to it are virtual CPUs.
+    pub guest: bool,
     /// The capability table; slot 0 is never used.
     pub table: Table<Slot>,
     /// The address space; `None` only while it is taken apart.
@@ -34,6 +36,8 @@ pub struct Task<M: Machine> {
     pub mappings: Tree,
     /// Bytes mapped.
     pub mapped: u64,
+    /// Who is told of the hypercalls of its threads.
+    pub hypercall_gate: Option<Ref<Gate<M>>>,
     /// What crash reports call it, NUL-padded.
     pub name: [u8; 32],
     /// Build id of its program, as it was told.

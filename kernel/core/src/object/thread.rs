@@ -107,6 +107,17 @@ macro_rules! copy {
 }
 copy!(Queue, Source, Caller, Signal);
 
+/// What a thread that waits with its registers wants to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// What becomes of it after a fault.
+    Fault,
+    /// The outputs of a hypercall.
+    Hypercall,
+    /// What becomes of a guest after an exit; with the last word of the message.
+    Exit(u16),
+}
+
 /// What a message expects after its delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expects {
@@ -212,6 +223,10 @@ pub struct Thread<M: Machine> {
     /// The fault that it waits with for its handler: its registers are not to
     /// be touched, for the system call that it waits in is none.
     pub fault: Option<Fault>,
+    /// Of whom it asks what, while `fault` is there.
+    pub asks: Asks,
+    /// What it is the virtual CPU of a guest with, if it is one.
+    pub vcpu: Option<M::Vcpu>,
     /// Refused system calls leave a record in its UTCB.
     pub diagnose: bool,
     /// A long operation that it does before it returns to the user.
@@ -330,6 +345,8 @@ impl<M: Machine> Thread<M> {
             exit_gate: None,
             fault_gate: None,
             fault: None,
+            asks: Asks::Fault,
+            vcpu: None,
             diagnose: false,
             work: None,
             slice: scheduler::SLICE,

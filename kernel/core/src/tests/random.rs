@@ -20,7 +20,7 @@ use proptest::test_runner::TestRunner;
 
 use super::shadow::Shadow;
 use super::world::World;
-use crate::machine::Next;
+use crate::machine::{Form, GuestExit, GuestPaging, Next};
 use step::{Step, step};
 
 /// First of the slots that random operations use.
@@ -44,7 +44,34 @@ fn timeout(choice: u8) -> Timeout {
     }
 }
 
+/// The guest that runs does something, which is no system call.
+fn guest_exit(world: &mut World, step: &Step) {
+    let (code, level) = match step {
+        Step::Hypercall | Step::Send { .. } | Step::Yield => (0x81, 0),
+        Step::Sleep { .. } => (0x81, 3),
+        Step::Receive { .. } => {
+            world.at_instruction(postern_abi::hypercall::VMCALL);
+            (0x46, 0)
+        }
+        _ => (0x78, 0),
+    };
+    world.kernel.guest_exit(GuestExit {
+        code,
+        info: [0; 2],
+        next: 0,
+        level,
+        interruptible: false,
+        pending: false,
+        paging: GuestPaging::Off,
+    });
+}
+
 pub(super) fn apply(world: &mut World, step: &Step) {
+    if world.kernel.user_state().form == Form::Guest
+        && !matches!(step, Step::Time { .. } | Step::Interrupt)
+    {
+        return guest_exit(world, step);
+    }
     let task = init::TASK;
     let all = Rights::all();
     match *step {
@@ -56,7 +83,8 @@ pub(super) fn apply(world: &mut World, step: &Step) {
                 _ => argument * 40,
             };
             let items: &[_] = if argument % 2 == 1 { &[(item, all)] } else { &[] };
-            let fourth = if kind == 13 { argument & 1 } else { 2 };
+            // Of relay segments it is a flag; every other task is a guest's.
+            let fourth = if [2, 13].contains(&kind) { argument & 1 } else { 2 };
             let name = u64::from(kind);
             let words = [op::factory::CREATE, name, u64::from(slot), third, fourth, argument * 900];
             world.operate(init::FACTORY, &words, items);
@@ -276,6 +304,15 @@ pub(super) fn apply(world: &mut World, step: &Step) {
         }
         Step::Fault => {
             world.kernel.fault(crate::machine::Fault { vector: 14, error: 4, address: 8 });
+        }
+        Step::Hypercall => {
+            world.at_instruction(postern_abi::hypercall::VMCALL);
+            world.kernel.fault(crate::machine::Fault { vector: 6, error: 0, address: 0 });
+        }
+        Step::HypercallGate { task, gate } => {
+            let items: &[_] = if gate % 4 == 0 { &[] } else { &[(gate, all)] };
+            let at = if task % 4 == 0 { task } else { init::TASK };
+            world.operate(at, &[op::task::SET_HYPERCALL_GATE], items);
         }
         Step::Yield => {
             world.call(Code::Yield.plain(), [0; 6]);

@@ -223,6 +223,77 @@ fn a_fault_handler_repairs_and_the_thread_goes_on() {
     world.kernel.check();
 }
 
+/// A server behind gate 101 that waits, and a client (index, slot 102) that has
+/// just made a hypercall, whose gate it is.
+fn hypercaller(world: &mut World) -> (u32, u32) {
+    let server = world.spawn(100, 200);
+    world.create(Kind::Gate, 101, &[0x70], &[(100, Rights::all())]);
+    let client = world.spawn(102, 200);
+    world.must(init::TASK, &[op::task::SET_HYPERCALL_GATE], &[(101, Rights::all())]);
+    world.run_until(server);
+    world.message(Code::Receive, 0, &[], NEVER, NEVER);
+    world.run_until(client);
+    hypercall(world);
+    (server, client)
+}
+
+/// The current thread makes a hypercall, with each input register its number.
+fn hypercall(world: &mut World) {
+    let r = &mut world.kernel.user_state().registers;
+    [r.rax, r.rdi, r.rsi, r.rdx, r.rcx, r.r8, r.r9] = [10, 11, 12, 13, 14, 15, 16];
+    (r.rbx, r.rflags) = (17, 0x41);
+    world.at_instruction(postern_abi::hypercall::VMMCALL);
+    world.kernel.fault(crate::machine::Fault { vector: 6, error: 0, address: 0 });
+    assert_eq!(world.kernel.settle(), Next::User);
+}
+
+/// What the current thread finds after a hypercall: outputs, rbx, flags, rip.
+fn after_hypercall(world: &mut World) -> ([u64; 7], u64, u64, u64) {
+    let r = &world.kernel.user_state().registers;
+    ([r.rax, r.rdi, r.rsi, r.rdx, r.rcx, r.r8, r.r9], r.rbx, r.rflags, r.rip)
+}
+
+#[test]
+fn a10_a_hypercall_is_a_call() {
+    for failed in [0, 1] {
+        let mut world = World::new();
+        let (server, client) = hypercaller(&mut world);
+        assert_eq!(world.current(), server, "it runs at once");
+        let got = world.result().expect("the call");
+        assert_eq!((got.kind, got.label), (Delivery::Call as u64, 0x70));
+        assert_eq!(got.words, [10, 11, 12, 13]);
+        let current = world.kernel.current.expect("the server");
+        let rest = [4, 5, 6, 7].map(|index| world.kernel.utcb_word(current, index));
+        assert_eq!(rest, [14, 15, 16, 0]);
+        world.kernel.check();
+        (4..7).for_each(|index| world.poke(index, 20 + index as u64));
+        let tag = postern_abi::Tag::new(1, 7).bits();
+        world.call(Code::Reply.plain(), [failed, tag, 20, 21, 22, 23]);
+        world.run_until(client);
+        let outputs = [20, 21, 22, 23, 24, 25, 26];
+        assert_eq!(after_hypercall(&mut world), (outputs, 17, 0x40 | failed, 0x40_0003));
+        world.kernel.check();
+    }
+}
+
+#[test]
+fn a10_a_hypercall_that_nobody_answers_fails() {
+    let lost = ([4, 0, 0, 0, 0, 0, 0], 17, 0x41, 0x40_0003);
+    // The server ends, with the call delivered.
+    let mut world = World::new();
+    let (_, client) = hypercaller(&mut world);
+    world.call(Code::Exit.plain(), [0; 6]);
+    world.run_until(client);
+    assert_eq!(after_hypercall(&mut world), lost);
+    world.kernel.check();
+    // No server is left: at once.
+    hypercall(&mut world);
+    assert_eq!(world.current(), client);
+    let refused = ([2, 0, 0, 0, 0, 0, 0], 17, 0x41, 0x40_0006);
+    assert_eq!(after_hypercall(&mut world), refused);
+    world.kernel.check();
+}
+
 #[test]
 fn a_handler_that_gives_up_or_dies_ends_the_thread() {
     for dies in [false, true] {

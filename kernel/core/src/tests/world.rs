@@ -80,6 +80,14 @@ impl World {
         Ok(Reply { kind: r.rax, label: r.rdi, words: [r.rdx, r.r10, r.r8, r.r9] })
     }
 
+    /// The current thread stands at this instruction (three bytes).
+    pub fn at_instruction(&mut self, instruction: u32) {
+        let rip = self.kernel.user_state().registers.rip;
+        // Every word of memory is the same one.
+        let word = u64::from(instruction).rotate_left(8 * (rip % 8) as u32);
+        self.kernel.machine.text = Some(word);
+    }
+
     /// Writes a word of the current thread's UTCB.
     pub fn poke(&mut self, index: usize, value: u64) {
         let current = self.kernel.current.expect("somebody runs");

@@ -66,6 +66,17 @@ impl Factory {
         Ok(Task(slot))
     }
 
+    /// Creates a task that is the memory of a guest: what is mapped into it are
+    /// the guest's physical addresses, and threads that are bound to it are its
+    /// virtual CPUs ([`crate::vcpu::Vcpu`]).
+    ///
+    /// # Errors
+    /// See [`Factory`]; `Unsupported` where the CPU runs no guests.
+    pub fn create_guest_memory(self, slot: Slot) -> Result<Task> {
+        self.create(Kind::Task as u64, slot, &[1, 1], &[])?;
+        Ok(Task(slot))
+    }
+
     /// Creates a thread, stopped and without a task.
     ///
     /// # Errors

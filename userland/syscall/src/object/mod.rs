@@ -18,6 +18,7 @@ mod scheduler;
 mod senders;
 mod task;
 mod thread;
+pub mod vcpu;
 
 pub use entry::{AddedContext, ContextInfo, Entry, EntryInfo};
 pub use factory::{Factory, FactoryInfo};

@@ -1,13 +1,14 @@
 //! Task: an address space and a capability table.
 
 use abi::op::task::{
-    DELEGATE, DELETE, DERIVE, INFO, LIST, MAP, MOVE, PROTECT, REVOKE, SET_NAME, UNMAP,
+    DELEGATE, DELETE, DERIVE, INFO, LIST, MAP, MOVE, PROTECT, REVOKE, SET_HYPERCALL_GATE, SET_NAME,
+    UNMAP,
 };
 use abi::rights::Kind;
 use postern_abi as abi;
 
 use crate::slot::handle;
-use crate::{Capability, Item, Memory, Result, Rights, Slot, operate, utcb};
+use crate::{Capability, Gate, Item, Memory, Result, Rights, Slot, operate, utcb};
 
 handle! {
     /// An address space and a capability table.
@@ -186,6 +187,19 @@ impl Task {
             *word = crate::message::pack(chunk);
         }
         operate(self.0, &words, &[]).map(drop)
+    }
+
+    /// Says which gate the hypercalls of this task's threads go to; `None`:
+    /// they fail. The message is a call with protocol HYPERCALL, see
+    /// [`abi::hypercall`]. Needs W.
+    ///
+    /// # Errors
+    /// `Perm` without W, `Inval` (item 0) if it is not a gate.
+    pub fn set_hypercall_gate(self, gate: Option<Gate>) -> Result<()> {
+        match gate {
+            Some(gate) => operate(self.0, &[SET_HYPERCALL_GATE], &[Item::all(gate.0)]).map(drop),
+            None => operate(self.0, &[SET_HYPERCALL_GATE], &[]).map(drop),
+        }
     }
 
     /// Figures and name. Needs R.

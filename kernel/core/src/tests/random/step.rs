@@ -216,6 +216,11 @@ pub enum Step {
     },
     Exit,
     Fault,
+    Hypercall,
+    HypercallGate {
+        task: u32,
+        gate: u32,
+    },
     Yield,
     Time {
         ns: u64,
@@ -314,6 +319,8 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (0u64..3000).prop_map(|ns| Step::Sleep { ns }),
         1 => Just(Step::Exit),
         4 => Just(Step::Fault),
+        3 => Just(Step::Hypercall),
+        2 => (slot(), slot()).prop_map(|(task, gate)| Step::HypercallGate { task, gate }),
         6 => Just(Step::Yield),
         2 => (0u64..4000).prop_map(|ns| Step::Time { ns }),
         2 => (0u64..0x20, prop::array::uniform6(prop_oneof![0u64..128, any::<u64>()]))
