@@ -452,6 +452,12 @@ impl<T> Arena<T> {
         self.chosen = live.then(|| unsafe { self.slots.base().add(reference.place()) });
     }
 
+    /// No object is the chosen one any more.
+    #[inline]
+    pub fn forget(&mut self) {
+        self.chosen = None;
+    }
+
     /// The chosen object, and a way to the others while it is borrowed.
     #[inline(always)]
     #[must_use]

@@ -150,15 +150,15 @@ impl Kernel<Sim> {
     fn check_threads(&mut self) {
         let refs: Vec<_> = self.threads.refs().collect();
         let mut queued: BTreeMap<u32, usize> = BTreeMap::new();
-        for gate in self.gates.refs().collect::<Vec<_>>() {
-            let queue = self.gates.get(gate).expect("live").waiting;
+        for reference in self.gates.refs().collect::<Vec<_>>() {
+            let queue = self.gates.get(reference).expect("live").waiting;
             let mut at = queue.first();
             while let Some(index) = at {
                 let thread = self.threads.nth(index).expect("a queued thread exists");
-                assert!(matches!(thread.queue, Queue::Gate(it) if it == gate));
+                assert!(matches!(thread.queue, Queue::Gate(it) if it == reference));
                 let alive = thread.is_alive();
-                let gate = self.gates.get(gate).expect("live");
-                let full = matches!(gate.target, Binding::Entry(_)) && gate.is_full();
+                let gate = self.gates.get(reference).expect("live");
+                let full = matches!(gate.target, Binding::Entry(_)) && self.is_full(reference);
                 let unbound = matches!(gate.target, Binding::Unbound);
                 assert!(unbound || full || gate.header.listed || !alive, "held back at a gate");
                 *queued.entry(index).or_default() += 1;
@@ -169,7 +169,10 @@ impl Kernel<Sim> {
             let found = self.entries.get(entry).expect("live");
             let (queue, open) = (found.waiting, self.is_open(entry));
             assert!(
-                queue.is_empty() || found.free.is_none() || found.header.listed || !open,
+                queue.is_empty()
+                    || self.free_context_of(entry).is_none()
+                    || found.header.listed
+                    || !open,
                 "a free context and a caller that waits"
             );
             let mut at = queue.first();
@@ -263,7 +266,7 @@ impl Kernel<Sim> {
             }
             let own = thread.priority;
             assert!(thread.effective >= own, "runs below its own priority");
-            if thread.caller.is_none() {
+            if thread.caller.is_none() && thread.state != State::Idle {
                 assert_eq!(thread.effective, own, "a lent priority that was not given back");
             }
         }

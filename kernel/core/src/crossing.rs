@@ -16,6 +16,7 @@
 mod chain;
 mod end;
 mod enter;
+mod front;
 mod place;
 
 use postern_abi::op::entry::ContextState;
@@ -23,7 +24,7 @@ use postern_abi::op::entry::ContextState;
 use crate::Kernel;
 use crate::machine::Machine;
 use crate::object::Thread;
-use crate::object::thread::State;
+use crate::object::thread::{State, WayBack};
 
 use postern_arena::Ref;
 
@@ -42,11 +43,13 @@ impl<M: Machine> Kernel<M> {
     /// Moves a context from one state to another, in the counts of its entry,
     /// too. What goes with the new state is the caller's to do.
     fn set_context_state(&mut self, reference: Ref<Thread<M>>, to: ContextState) {
-        let Some(context) = self.threads.get_mut(reference).and_then(Thread::context_mut) else {
-            return;
-        };
+        let Some(thread) = self.threads.get_mut(reference) else { return };
+        thread.way_back = WayBack::General;
+        let Some(context) = thread.context_mut() else { return };
         let from = core::mem::replace(&mut context.state, to);
-        if let Some(entry) = self.entries.get_mut(context.entry) {
+        if let Some(entry) = self.entries.get_mut(context.entry)
+            && entry.front != Some(reference)
+        {
             entry.recount(from, to);
         }
     }

@@ -45,9 +45,7 @@ impl<M: Machine> Kernel<M> {
         match target.kind {
             Kind::Thread => self.begin_thread_end(target.reference()),
             Kind::Gate => {
-                if let Some(gate) = self.gates.get_mut(target.reference()) {
-                    gate.settle();
-                }
+                self.settle_gate(target.reference());
                 self.tell_deletion(target.reference());
             }
             Kind::Entry => self.begin_entry_end(target.reference()),
@@ -210,6 +208,7 @@ impl<M: Machine> Kernel<M> {
         if let Some(entry) = self.entries.get_mut(reference) {
             entry.free = None;
         }
+        self.settle_front(reference);
         self.tell_owner(reference);
     }
 

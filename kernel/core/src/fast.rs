@@ -11,11 +11,12 @@
 use postern_abi::code::Delivery;
 use postern_abi::op::entry::{ContextState, DEPTH};
 use postern_abi::rights::Kind;
+use postern_arena::{Arena, Other, Ref};
 
 use crate::Kernel;
-use crate::machine::{Form, Machine, UserState};
-use crate::object::thread::{Caller, Source, State, Wait};
-use crate::object::{Binding, Role};
+use crate::machine::{Machine, UserState};
+use crate::object::thread::{Caller, Source, State, Wait, WayBack};
+use crate::object::{Gate, Role, Task, Thread};
 
 /// The thread to go on with, which left by a system call, and what that call
 /// returns; output 0 is `KIND`.
@@ -47,121 +48,109 @@ fn is_plain_call(tag: u64) -> bool {
     tag & 0x8000_0000_0000_ffff <= 4
 }
 
-impl<M: Machine> Kernel<M> {
-    /// A call that waits for ever, with a message that fits into the registers,
-    /// through a gate to a thread that waits for one.
+/// From the slot to the one who gets the message, for the paths of a call.
+struct Way<'a, M: Machine> {
+    /// Who calls.
+    from: &'a mut Thread<M>,
+    /// Its reference.
+    caller: Ref<Thread<M>>,
+    gate: Ref<Gate<M>>,
+    /// As it is delivered.
+    label: u64,
+    /// Where the gate leads to.
+    receiver: Ref<Thread<M>>,
+    to: Other<'a, Thread<M>>,
+}
+
+impl<'a, M: Machine> Way<'a, M> {
     #[inline(always)]
-    pub fn fast_call(
-        &mut self,
+    fn find(
+        threads: &'a mut Arena<Thread<M>>,
+        tasks: &Arena<Task<M>>,
+        gates: &Arena<Gate<M>>,
         handle: u64,
-        tag: u64,
-        words: [u64; 4],
-    ) -> Option<Resume<'_, CALL>> {
-        if self.general_only() || !is_plain_call(tag) {
-            return None;
-        }
-        let (from, others) = self.threads.chosen()?;
-        let thread = others.chosen();
-        let slot = self.tasks.get(from.home)?.table.get(handle as usize)?;
+    ) -> Option<Self> {
+        let (from, others) = threads.chosen()?;
+        let caller = others.chosen();
+        let slot = tasks.get(from.home)?.table.get(handle as usize)?;
         if !slot.is(Kind::Gate) {
             return None;
         }
-        let gate = self.gates.get(slot.reference())?;
-        let receiver = gate.direct;
+        let gate = slot.reference();
+        let found = gates.get(gate)?;
+        let label = found.label | slot.shown_rights();
+        let receiver = found.direct;
         let to = others.find(receiver)?;
-        if to.object().wait != Wait::Message {
-            return None;
-        }
-        // Nothing can go wrong from here on.
-        let to = to.choose();
-        from.state = State::Calling;
-        from.wait = Wait::Answer;
-        from.answerer = Some(receiver);
-        from.call_number = from.call_number.wrapping_add(1);
-        to.state = State::Ready;
-        to.wait = Wait::Other;
-        to.caller = Some(Caller { thread, number: from.call_number });
-        if from.effective > to.effective {
-            to.effective = from.effective;
-        }
-        self.current = Some(receiver);
-        self.machine.switch(to.root, to.window);
-        Some(Resume { user: &mut to.user, label: gate.label | slot.shown_rights(), tag, words })
+        Some(Self { from, caller, gate, label, receiver, to })
     }
+}
 
-    /// The same through a gate to an entry with a free context, for which
-    /// nobody waits. A path of its own, so that calls to threads do not pay for
-    /// it.
+impl<M: Machine> Kernel<M> {
+    /// A call that waits for ever, with a message that fits into the registers:
+    /// through a gate to a thread that waits for one, which goes on in `then`,
+    /// or to an entry whose front context is free, which begins in `begin`.
     #[inline(always)]
-    pub fn fast_cross(
-        &mut self,
+    pub fn fast_call<'a, R>(
+        &'a mut self,
         handle: u64,
         tag: u64,
         words: [u64; 4],
-    ) -> Option<Resume<'_, CALL>> {
-        if self.general_only() || !is_plain_call(tag) {
+        then: impl FnOnce(Resume<'a, CALL>) -> R,
+        begin: impl FnOnce(Resume<'a, CALL>) -> R,
+    ) -> Option<R> {
+        if !is_plain_call(tag) {
             return None;
         }
-        let (from, others) = self.threads.chosen()?;
-        let thread = others.chosen();
-        let slot = self.tasks.get(from.home)?.table.get(handle as usize)?;
-        if !slot.is(Kind::Gate) {
-            return None;
+        let way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
+        let Way { from, caller, gate, label, receiver, to } = way;
+        match to.object().wait {
+            Wait::Message => {
+                // Nothing can go wrong from here on.
+                let to = to.choose();
+                from.state = State::Calling;
+                from.wait = Wait::Answer;
+                from.answerer = Some(receiver);
+                from.call_number = from.call_number.wrapping_add(1);
+                to.state = State::Ready;
+                to.wait = Wait::Other;
+                to.caller = Some(Caller { thread: caller, number: from.call_number });
+                if from.effective > to.effective {
+                    to.effective = from.effective;
+                }
+                self.current = Some(receiver);
+                self.machine.hand_over(from.root, to.root, to.window);
+                Some(then(Resume { user: &mut to.user, label, tag, words }))
+            }
+            Wait::Front => {
+                if usize::from(from.depth) >= DEPTH {
+                    return None;
+                }
+                // Nothing can go wrong from here on.
+                let to = to.choose();
+                let Role::Context(home) = &mut to.role else { return None };
+                home.state = ContextState::Active;
+                home.gate = Some(gate);
+                from.state = State::Calling;
+                from.wait = Wait::Answer;
+                from.answerer = Some(receiver);
+                from.call_number = from.call_number.wrapping_add(1);
+                to.state = State::Ready;
+                to.wait = Wait::Other;
+                to.way_back = WayBack::Plain;
+                to.caller = Some(Caller { thread: caller, number: from.call_number });
+                to.depth = from.depth + 1;
+                to.payer = Some(from.payer.unwrap_or(caller));
+                to.effective = to.priority.max(from.effective);
+                self.current = Some(receiver);
+                self.machine.hand_over(from.root, to.root, to.window);
+                Some(begin(Resume { user: &mut to.user, label, tag, words }))
+            }
+            _ => None,
         }
-        let (reference, shown) = (slot.reference(), slot.shown_rights());
-        let gate = self.gates.get_mut(reference)?;
-        let Binding::Entry(bound) = gate.target else { return None };
-        if !gate.waiting.is_empty() || gate.header.dying || gate.is_full() {
-            return None;
-        }
-        let entry = self.entries.get_mut(bound)?;
-        if !entry.waiting.is_empty() || entry.header.dying {
-            return None;
-        }
-        if self.tasks.get(entry.task)?.header.dying {
-            return None;
-        }
-        if usize::from(from.depth) >= DEPTH {
-            return None;
-        }
-        let context = others.at(entry.free?)?;
-        let to = others.find(context)?;
-        if !to.object().is_context() {
-            return None;
-        }
-        // Nothing can go wrong from here on.
-        let to = to.choose();
-        let Role::Context(home) = &mut to.role else { return None };
-        entry.free = home.next_free.take();
-        entry.recount(ContextState::Free, ContextState::Active);
-        gate.in_use += 1;
-        home.state = ContextState::Active;
-        home.silent = false;
-        home.gate = Some(reference);
-        to.user.form = Form::Outputs;
-        to.user.registers.rip = entry.handler;
-        to.user.registers.rsp = home.stack;
-        to.user.fs_base = home.fs_base;
-        from.state = State::Calling;
-        from.wait = Wait::Answer;
-        from.answerer = Some(context);
-        from.call_number = from.call_number.wrapping_add(1);
-        to.state = State::Ready;
-        to.wait = Wait::Other;
-        to.caller = Some(Caller { thread, number: from.call_number });
-        to.depth = from.depth + 1;
-        to.payer = Some(from.payer.unwrap_or(thread));
-        to.priority = entry.floor;
-        to.effective = entry.floor.max(from.effective);
-        to.slice = from.slice;
-        to.diagnose = false;
-        self.current = Some(context);
-        self.machine.switch(to.root, to.window);
-        Some(Resume { user: &mut to.user, label: gate.label | shown, tag, words })
     }
 
-    /// The return from a crossing with an answer that fits into the registers,
-    /// to a caller that waits for ever, when nobody waits for the context.
+    /// The return from a front context which the fast path has entered, with an
+    /// answer that fits into the registers.
     #[inline(always)]
     pub fn fast_return(
         &mut self,
@@ -169,51 +158,31 @@ impl<M: Machine> Kernel<M> {
         tag: u64,
         words: [u64; 4],
     ) -> Option<Resume<'_, REPLY>> {
-        if self.general_only() || !is_plain(tag) {
+        if !is_plain(tag) {
             return None;
         }
         let (from, others) = self.threads.chosen()?;
-        let reference = others.chosen();
-        let Role::Context(home) = &mut from.role else { return None };
-        let caller = from.caller?;
-        if home.silent || !from.segments.is_empty() {
+        if from.way_back != WayBack::Plain {
             return None;
         }
+        let caller = from.caller?;
         let to = others.find(caller.thread)?;
         let waiting = to.object();
-        if waiting.wait != Wait::Answer || waiting.call_number != caller.number {
+        if waiting.wait != Wait::Answer || self.clock.has_rival(&self.ready, waiting.effective) {
             return None;
         }
-        if waiting.stop_pending || self.clock.has_rival(&self.ready, waiting.effective) {
-            return None;
-        }
-        let entry = self.entries.get_mut(home.entry)?;
-        if !entry.waiting.is_empty() {
-            return None;
-        }
-        if let Some(gate) = home.gate.and_then(|gate| self.gates.get_mut(gate)) {
-            if !gate.waiting.is_empty() {
-                return None;
-            }
-            gate.in_use -= 1;
-        }
+        let Role::Context(home) = &mut from.role else { return None };
         // Nothing can go wrong from here on.
-        home.gate = None;
         home.state = ContextState::Free;
-        entry.recount(ContextState::Active, ContextState::Free);
-        home.next_free = entry.free.replace(reference.index());
         from.caller = None;
         from.state = State::Idle;
-        from.effective = from.priority;
-        from.payer = None;
-        from.depth = 0;
-        from.slice_left = None;
+        from.wait = Wait::Front;
+        from.way_back = WayBack::General;
         let to = to.choose();
         to.state = State::Ready;
         to.wait = Wait::Other;
-        to.answerer = None;
         self.current = Some(caller.thread);
-        self.machine.switch(to.root, to.window);
+        self.machine.hand_over(from.root, to.root, to.window);
         Some(Resume { user: &mut to.user, label, tag, words })
     }
 
@@ -226,7 +195,7 @@ impl<M: Machine> Kernel<M> {
         tag: u64,
         words: [u64; 4],
     ) -> Option<Resume<'_, REPLY>> {
-        if self.general_only() || !is_plain(tag) {
+        if !is_plain(tag) {
             return None;
         }
         let (from, others) = self.threads.chosen()?;
@@ -249,15 +218,8 @@ impl<M: Machine> Kernel<M> {
         to.state = State::Ready;
         to.wait = Wait::Other;
         self.current = Some(caller.thread);
-        self.machine.switch(to.root, to.window);
+        self.machine.hand_over(from.root, to.root, to.window);
         Some(Resume { user: &mut to.user, label, tag, words })
-    }
-
-    /// Whether the general path has to be taken whatever is asked for: it does
-    /// a step of the work that nobody waits for, or the fast paths are off.
-    #[inline(always)]
-    fn general_only(&self) -> bool {
-        self.general_only
     }
 
     /// Switches the fast paths on or off: without them everything is the same,
@@ -267,7 +229,10 @@ impl<M: Machine> Kernel<M> {
         self.settle_paths();
     }
 
-    /// To be called after each change of what [`Kernel::general_only`] tells.
+    /// To be called after each change of what decides whether the general path
+    /// has to be taken whatever is asked for: it does a step of the work that
+    /// nobody waits for, or the fast paths are off. Then no thread is the chosen
+    /// one at the next way out.
     pub(crate) fn settle_paths(&mut self) {
         self.general_only = !self.fast_paths || self.work_list.is_some();
     }
@@ -282,8 +247,11 @@ impl<M: Machine> Kernel<M> {
         let [rdi, rsi, w0, w1, w2, w3] = args;
         let words = [w0, w1, w2, w3];
         let done = if rax == Code::Call.plain() {
-            let there = self.fast_call(rdi, rsi, words).map(Resume::settle);
-            there.or_else(|| self.fast_cross(rdi, rsi, words).map(Resume::settle))
+            self.fast_call(rdi, rsi, words, Resume::settle, |begun| {
+                let (rip, rsp) = begun.user.begin;
+                (begun.user.registers.rip, begun.user.registers.rsp) = (rip, rsp);
+                begun.settle();
+            })
         } else if rax == Code::ReplyReceive.plain() {
             self.fast_reply_receive(rdi, rsi, words).map(Resume::settle)
         } else if rax == Code::Return.plain() {

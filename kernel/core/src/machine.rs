@@ -153,6 +153,9 @@ pub struct UserState {
     pub form: Form,
     /// The FS base; loaded at every switch.
     pub fs_base: u64,
+    /// Of a context: where a crossing begins, instruction pointer and stack
+    /// pointer. Both are user addresses.
+    pub begin: (u64, u64),
 }
 
 /// Flags that user code may have in RFLAGS: the arithmetic ones, DF, TF, RF,
@@ -301,8 +304,9 @@ pub trait Machine: Sized {
     /// What [`Machine::switch`] takes for this space, for as long as the space
     /// is not dismantled.
     fn root(&self, space: &Self::Space) -> Self::Root;
-    /// [`Machine::activate`] for the space with this root.
-    fn switch(&mut self, root: Self::Root, window: Self::Window);
+    /// [`Machine::activate`] for the space with the root `to`, when the current
+    /// one is the space with the root `from`.
+    fn hand_over(&mut self, from: Self::Root, to: Self::Root, window: Self::Window);
     /// Leaves whatever space is current for the kernel's own one, so that no
     /// CPU uses a space that is dismantled.
     fn deactivate(&mut self);

@@ -158,8 +158,8 @@ impl<M: Machine> Kernel<M> {
             Queue::Gate(gate) => {
                 if let Some(gate) = self.gates.get_mut(gate) {
                     gate.waiting.remove(&mut self.threads, thread.index());
-                    gate.settle();
                 }
+                self.settle_gate(gate);
             }
             Queue::Notification(notification) => {
                 if let Some(notification) = self.notifications.get_mut(notification) {
@@ -192,6 +192,7 @@ impl<M: Machine> Kernel<M> {
                 if let Some(entry) = self.entries.get_mut(entry) {
                     entry.waiting.remove(&mut self.threads, thread.index());
                 }
+                self.settle_front(entry);
             }
         }
     }
@@ -207,8 +208,8 @@ impl<M: Machine> Kernel<M> {
             Queue::Gate(gate) => {
                 if let Some(gate) = self.gates.get_mut(gate) {
                     gate.waiting.push(&mut self.threads, thread.index(), priority);
-                    gate.settle();
                 }
+                self.settle_gate(gate);
             }
             Queue::Notification(notification) => {
                 if let Some(notification) = self.notifications.get_mut(notification) {
@@ -240,6 +241,7 @@ impl<M: Machine> Kernel<M> {
                 if let Some(entry) = self.entries.get_mut(entry) {
                     entry.waiting.push(&mut self.threads, thread.index(), priority);
                 }
+                self.settle_front(entry);
             }
         }
     }
@@ -415,7 +417,11 @@ impl<M: Machine> Kernel<M> {
         if current.work.is_some() {
             return Next::Work;
         }
-        self.threads.choose(reference);
+        if self.general_only {
+            self.threads.forget();
+        } else {
+            self.threads.choose(reference);
+        }
         Next::User
     }
 
@@ -499,7 +505,8 @@ impl<M: Machine> Kernel<M> {
             let left = thread.slice_left.take();
             rival = self.ready.has(thread.effective);
             if rival {
-                slice = left.unwrap_or(thread.slice);
+                let whole = payer.and_then(|payer| self.threads.get(payer));
+                slice = left.or(whole.map(|payer| payer.slice)).unwrap_or(0);
             }
         }
         if donated {

@@ -170,17 +170,6 @@ pub fn root() -> u64 {
     Cr3::read_raw().0.start_address().as_u64()
 }
 
-/// Whether this root table is in use.
-#[inline(always)]
-#[must_use]
-pub fn is_root(root: u64) -> bool {
-    let current: u64;
-    // SAFETY: only reads. The register holds nothing but the address, as roots
-    // are loaded without flags.
-    unsafe { asm!("mov {}, cr3", out(reg) current, options(nomem, nostack, preserves_flags)) };
-    current == root
-}
-
 /// Uses a root table.
 ///
 /// # Safety

@@ -176,14 +176,39 @@ unsafe fn full(state: *const UserState) -> ! {
     }
 }
 
-/// Leaves to a thread that came by a system call, whose outputs are in hand.
+/// Where a thread goes on that a fast path resumes.
+pub trait Where {
+    /// Offset in [`UserState`] of the instruction pointer.
+    const RIP: usize;
+    /// Of the stack pointer.
+    const RSP: usize;
+}
+
+/// Behind its system call.
+pub struct GoOn;
+/// At the beginning of a crossing.
+pub struct Begin;
+
+impl Where for GoOn {
+    const RIP: usize = offset_of!(UserState, registers) + offset_of!(Registers, rip);
+    const RSP: usize = offset_of!(UserState, registers) + offset_of!(Registers, rsp);
+}
+
+impl Where for Begin {
+    const RIP: usize = offset_of!(UserState, begin.0);
+    const RSP: usize = offset_of!(UserState, begin.1);
+}
+
+/// Leaves to a thread that came by a system call, or begins a crossing, and
+/// whose outputs are in hand.
 ///
 /// # Safety
 /// As for [`leave`], but for `resume`: the core gave it out.
 #[inline(always)]
-pub unsafe fn fast<const KIND: u64>(resume: Resume<'_, KIND>) -> ! {
+pub unsafe fn fast<const KIND: u64, W: Where>(resume: Resume<'_, KIND>, _where: W) -> ! {
     let Resume { user, label, tag, words } = resume;
     debug_assert!(postern_abi::address::is_user(user.registers.rip));
+    debug_assert!(postern_abi::address::is_user(user.begin.0));
     debug_assert!(postern_abi::address::is_user(user.fs_base));
     // SAFETY: the state is valid for as long as the thread is current, so
     // entries from user code can save registers there. Nothing is used after
@@ -222,8 +247,8 @@ pub unsafe fn fast<const KIND: u64>(resume: Resume<'_, KIND>) -> ! {
             user_end = const percpu::USER_END,
             fs_base = const offset_of!(UserState, fs_base),
             fs_base_msr = const 0xc000_0100_u32,
-            rip = const offset_of!(Registers, rip),
-            rsp = const offset_of!(Registers, rsp),
+            rip = const W::RIP,
+            rsp = const W::RSP,
             kind = const KIND,
             always = const ALWAYS,
             options(noreturn, nostack),

@@ -12,6 +12,7 @@ use postern_abi::address::WINDOW_START;
 use postern_core::machine::{Access, Machine, OutOfFrames, Supply};
 use postern_core::mem::Frames;
 
+use crate::cpu;
 use crate::frame::Frame;
 use crate::kernel_tables::KernelTables;
 use crate::layout::{LARGE, PAGE};
@@ -40,10 +41,23 @@ pub struct Space {
 
 /// Names the root table of a space that is not dismantled, which is the core's
 /// to see to: it forgets the threads of a task before it takes its space apart.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Root(u64);
 
 impl Root {
+    /// The one in use.
+    #[must_use]
+    pub fn in_use() -> Self {
+        Self(cpu::root())
+    }
+
+    /// What the relay window shows while this root is in use.
+    #[must_use]
+    pub fn shown(self) -> Entry {
+        // SAFETY: the frame of a root table, as for `show`.
+        Table(unsafe { Frame::new(self.0) }).get(WINDOW_SLOT)
+    }
+
     /// Sets what the relay window shows while this root is in use; its physical
     /// address.
     #[inline(always)]

@@ -19,11 +19,11 @@ pub const RETURN: u64 = Code::Return.plain();
 /// `ReplyReceive` that waits for ever.
 pub const REPLY_RECEIVE: u64 = Code::ReplyReceive.plain();
 
-/// System calls with a fast path: for each an entry that tries it and falls back
-/// to the general path. `rcx` stands for the user's `r10`.
-macro_rules! fast_paths {
-    ($($name:ident = $code:expr, $core:ident $(, or $second:ident)?;)*) => {$(
-        /// As its code says.
+/// Tries a path of the core, which ends in an exit of its own, and else takes
+/// the general one with the same arguments.
+macro_rules! paths {
+    ($($(#[$doc:meta])* $name:ident = $code:expr, |$kernel:ident, $args:pat_param| $path:expr;)*) => {$(
+        $(#[$doc])*
         ///
         /// # Safety
         /// Only for [`mod@crate::entry`]: it does not return.
@@ -37,11 +37,9 @@ macro_rules! fast_paths {
         ) -> ! {
             // SAFETY: an entry from user code is the only user of the state, and the
             // borrow ends before the exit or the general path.
-            let kernel = unsafe { cell::kernel() };
-            if let Some(resume) = kernel.$core(rdi, rsi, [rdx, r10, r8, r9]) {
-                // SAFETY: the core made this thread current.
-                unsafe { exit::fast(resume) }
-            }
+            let $kernel = unsafe { cell::kernel() };
+            let $args = (rdi, rsi, [rdx, r10, r8, r9]);
+            $path;
             #[cold]
             #[inline(never)]
             unsafe extern "C" fn fall_back(
@@ -52,14 +50,6 @@ macro_rules! fast_paths {
                 r8: u64,
                 r9: u64,
             ) -> ! {
-                $(
-                    // SAFETY: as that function's.
-                    let kernel = unsafe { cell::kernel() };
-                    if let Some(resume) = kernel.$second(rdi, rsi, [rdx, r10, r8, r9]) {
-                        // SAFETY: the core made this thread current.
-                        unsafe { exit::fast(resume) }
-                    }
-                )?
                 // SAFETY: as that function's.
                 unsafe { general(rdi, rsi, rdx, r10, r8, r9, $code) }
             }
@@ -75,10 +65,27 @@ macro_rules! fast_paths {
     )*};
 }
 
-fast_paths! {
-    call = CALL, fast_call, or fast_cross;
-    reply_receive = REPLY_RECEIVE, fast_reply_receive;
-    return_home = RETURN, fast_return;
+/// Goes on with a thread that the core made current.
+macro_rules! resume {
+    ($way:expr) => {
+        // SAFETY: the core made this thread current.
+        |resume| unsafe { exit::fast(resume, $way) }
+    };
+}
+
+paths! {
+    /// Call that waits for ever.
+    call = CALL, |kernel, (handle, tag, words)| {
+        kernel.fast_call(handle, tag, words, resume!(exit::GoOn), resume!(exit::Begin))
+    };
+    /// ReplyReceive that waits for ever.
+    reply_receive = REPLY_RECEIVE, |kernel, (label, tag, words)| {
+        kernel.fast_reply_receive(label, tag, words).map(resume!(exit::GoOn))
+    };
+    /// Return.
+    return_home = RETURN, |kernel, (label, tag, words)| {
+        kernel.fast_return(label, tag, words).map(resume!(exit::GoOn))
+    };
 }
 
 /// A system call that takes the general path.

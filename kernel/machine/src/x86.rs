@@ -70,8 +70,6 @@ pub struct X86 {
     svm: Option<Svm>,
     /// The request under way, so that the same one is not made twice.
     armed: Option<u64>,
-    /// What the relay window of the root in use shows.
-    shown: Entry,
     objects: Taken<{ OBJECTS_KINDS / 64 }>,
     capabilities: Taken<{ CAPABILITIES_TABLES / 64 }>,
 }
@@ -99,7 +97,6 @@ impl X86 {
             log: Log::new(),
             svm,
             armed: None,
-            shown: Entry::EMPTY,
             objects: Taken([0; _]),
             capabilities: Taken([0; _]),
         }
@@ -313,7 +310,7 @@ impl Machine for X86 {
 
     #[inline]
     fn activate(&mut self, space: &Space, window: Entry) {
-        self.switch(space.root_table(), window);
+        self.hand_over(Root::in_use(), space.root_table(), window);
     }
 
     #[inline(always)]
@@ -322,17 +319,16 @@ impl Machine for X86 {
     }
 
     #[inline(always)]
-    fn switch(&mut self, root: Root, window: Entry) {
-        // In every case, and before the root is loaded: nobody else's view must
-        // be left there.
-        let root = root.show(window);
-        if cpu::is_root(root) {
+    fn hand_over(&mut self, from: Root, to: Root, window: Entry) {
+        if from == to {
             core::hint::cold_path();
-            if self.shown == window {
+            if to.shown() == window {
                 return;
             }
         }
-        self.shown = window;
+        // In every other case, and before the root is loaded: nobody else's view
+        // must be left there.
+        let root = to.show(window);
         // SAFETY: the root's upper half is the kernel's (`Space::new`), the
         // window's slot leads to tables of a view, and `dismantle` and `evict`
         // leave what is in use first.
@@ -340,7 +336,6 @@ impl Machine for X86 {
     }
 
     fn deactivate(&mut self) {
-        self.shown = Entry::EMPTY;
         // SAFETY: the kernel's own root is never freed.
         unsafe { cpu::set_root(self.tables.root().0.physical()) };
     }
@@ -384,7 +379,8 @@ impl Machine for X86 {
     }
 
     fn evict(&mut self, view: &ViewTables) {
-        if self.shown.is_present() && view.is_shown_by(self.shown) {
+        let shown = Root::in_use().shown();
+        if shown.is_present() && view.is_shown_by(shown) {
             // The root that is loaded has it in its slot.
             self.deactivate();
         }

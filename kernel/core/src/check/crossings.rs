@@ -64,12 +64,15 @@ impl Kernel<Sim> {
             counts[context.state as usize] += 1;
             if context.state == ContextState::Free {
                 free.insert(index);
-            } else if let Some(gate) = context.gate {
+            } else if let Some(gate) = context.gate.filter(|_| context.counted) {
                 *in_use.entry((gate.index(), gate.generation())).or_default() += 1;
             }
             (previous, at) = (at, context.of_entry.0);
         }
-        assert_eq!(counts, found.counts, "contexts of {entry:?} by state");
+        assert_eq!(counts, self.context_counts(entry), "contexts of {entry:?} by state");
+        if let Some(front) = found.front {
+            free.remove(&front.index());
+        }
         let mut at = found.free;
         while let Some(index) = at {
             assert!(free.remove(&index), "a context in the free list that is not free");
@@ -89,6 +92,9 @@ impl Kernel<Sim> {
         assert_eq!(context.grace.is_some(), context.state == ContextState::Orphaned);
         assert_eq!(thread.caller.is_some(), context.state == ContextState::Active);
         assert!(usize::from(thread.depth) <= DEPTH, "a link stack that is too deep");
+        if thread.state == State::Idle {
+            return;
+        }
         let Some(caller) = thread.caller else {
             assert!(thread.payer.is_none() && thread.effective == thread.priority);
             return;

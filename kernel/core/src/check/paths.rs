@@ -1,8 +1,11 @@
 //! Invariants of what the fast paths look at instead of the whole.
 
+use postern_abi::op::entry::ContextState;
+use postern_arena::Ref;
+
 use crate::Kernel;
 use crate::object::Binding;
-use crate::object::thread::{Source, State, Wait};
+use crate::object::thread::{Source, State, Wait, WayBack};
 use crate::sim::Sim;
 
 impl Kernel<Sim> {
@@ -11,12 +14,21 @@ impl Kernel<Sim> {
         for gate in self.gates.refs() {
             let found = self.gates.get(gate).expect("live");
             let straight = found.waiting.is_empty() && !found.header.dying;
-            let expected = match found.target {
-                Binding::Thread(thread) if straight => Some(thread),
-                _ => None,
-            };
-            let expected = expected.unwrap_or(postern_arena::Ref::NOWHERE);
-            assert_eq!(found.direct, expected, "where {gate:?} leads");
+            // It may miss a context that came later, or room for it.
+            let front = |entry| self.entries.get(entry).and_then(|entry| entry.front);
+            match found.target {
+                Binding::Thread(thread) if straight => assert_eq!(found.direct, thread),
+                Binding::Entry(entry) if found.direct != Ref::NOWHERE => {
+                    let alive = self.threads.get(found.direct).is_some();
+                    assert!(!alive || front(entry) == Some(found.direct), "leads elsewhere");
+                    assert!(straight && (found.limit == 0 || found.in_use < found.limit));
+                }
+                _ => assert_eq!(found.direct, Ref::NOWHERE, "where {gate:?} leads"),
+            }
+        }
+        for entry in self.entries.refs() {
+            let found = self.entries.get(entry).expect("live");
+            assert!(self.general_only || !found.header.dying, "a fast way into what is dying");
         }
         for reference in self.threads.refs() {
             let thread = self.threads.get(reference).expect("live");
@@ -32,6 +44,35 @@ impl Kernel<Sim> {
                     assert_eq!(thread.state, State::Calling);
                     assert!(plain && thread.segments.lent.is_none());
                 }
+                Wait::Front => {
+                    assert_eq!(thread.state, State::Idle);
+                    let context = thread.context().expect("a context");
+                    let entry = self.entries.get(context.entry).expect("live");
+                    assert_eq!(entry.front, Some(reference));
+                    assert_eq!((context.state, context.silent), (ContextState::Free, false));
+                    assert!(entry.waiting.is_empty() && !entry.header.dying);
+                    assert_eq!(thread.user.begin, (entry.handler, context.stack));
+                    assert_eq!(thread.user.fs_base, context.fs_base);
+                    assert_eq!(thread.priority, entry.floor);
+                    assert!(plain && thread.segments.is_empty() && !thread.diagnose);
+                    assert!(thread.work.is_none() && thread.slice_left.is_none());
+                    assert_eq!(thread.window, Default::default());
+                }
+            }
+            if thread.way_back == WayBack::Plain {
+                let context = thread.context().expect("a context");
+                assert_eq!((context.state, context.silent), (ContextState::Active, false));
+                assert!(!context.counted && context.grace.is_none());
+                let entry = self.entries.get(context.entry).expect("live");
+                assert!(entry.front == Some(reference) && entry.waiting.is_empty());
+                assert_eq!(thread.user.begin, (entry.handler, context.stack));
+                assert_eq!(thread.user.fs_base, context.fs_base);
+                assert!(thread.segments.is_empty() && !thread.diagnose);
+                let gate = context.gate.and_then(|gate| self.gates.get(gate));
+                assert!(gate.is_none_or(|gate| gate.waiting.is_empty()), "overlooks a caller");
+                let caller = thread.caller.expect("a caller");
+                let above = self.threads.get(caller.thread).expect("a caller exists");
+                assert!(above.awaits(caller.number) && above.answerer == Some(reference));
             }
             assert!(thread.pending || !thread.is_context(), "a context that can receive");
             if !thread.pending {
@@ -39,7 +80,7 @@ impl Kernel<Sim> {
                 let signals = thread.notification.and_then(|it| self.notifications.get(it));
                 assert!(signals.is_none_or(|it| it.bits == 0), "overlooks a signal");
             }
-            assert_eq!(thread.home, thread.task.unwrap_or(postern_arena::Ref::NOWHERE));
+            assert_eq!(thread.home, thread.task.unwrap_or(Ref::NOWHERE));
             let space = thread.task.and_then(|task| self.tasks.get(task)?.space.as_ref());
             if let Some(space) = space {
                 assert_eq!(thread.root, space.id, "the space of {reference:?}");

@@ -108,14 +108,18 @@ impl<M: Machine> Kernel<M> {
         let Some(thread) = self.threads.get_mut(reference) else { return };
         let Some(context) = thread.context_mut() else { return };
         let (gate, home) = (context.gate.take(), context.entry);
+        let counted = core::mem::take(&mut context.counted);
         if let Some(entry) = self.entries.get_mut(home) {
-            context.next_free = entry.free.replace(reference.index());
+            if entry.front != Some(reference) {
+                context.next_free = entry.free.replace(reference.index());
+            }
             if !entry.waiting.is_empty() && !self.serve_entry(home) {
                 self.list_work(Target::new(Kind::Entry, home));
             }
         }
+        self.settle_front(home);
         if let Some(gate) = gate {
-            self.uncount(gate);
+            self.uncount(gate, counted);
         }
     }
 
@@ -212,6 +216,7 @@ impl<M: Machine> Kernel<M> {
         let context = self.threads.get_mut(reference).and_then(Thread::context_mut);
         let Some(context) = context else { return };
         let (gate, home, state) = (context.gate.take(), context.entry, context.state);
+        let counted = context.counted;
         let (next, previous) = context.of_entry;
         if let Some(context) =
             next.and_then(|next| self.threads.nth_mut(next)).and_then(Thread::context_mut)
@@ -228,10 +233,14 @@ impl<M: Machine> Kernel<M> {
             }
         }
         if let Some(entry) = self.entries.get_mut(home) {
-            entry.counts[state as usize] -= 1;
+            if entry.front == Some(reference) {
+                entry.front = None;
+            } else {
+                entry.counts[state as usize] -= 1;
+            }
         }
         if let Some(gate) = gate {
-            self.uncount(gate);
+            self.uncount(gate, counted);
         }
     }
 }

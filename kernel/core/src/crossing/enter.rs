@@ -9,7 +9,7 @@ use postern_arena::Ref;
 use crate::Kernel;
 use crate::ipc::{Done, Outcome};
 use crate::machine::{Form, Machine};
-use crate::object::thread::{Caller, Expects, Message, Queue, State};
+use crate::object::thread::{Caller, Expects, Message, Queue, State, Wait, WayBack};
 use crate::object::{Entry, Thread};
 use crate::relay::ledger;
 
@@ -43,22 +43,19 @@ impl<M: Machine> Kernel<M> {
         if self.threads.get(thread).is_none_or(|caller| usize::from(caller.depth) >= DEPTH) {
             return Err(ErrorCode::send(ErrorNumber::LinkOverflow));
         }
-        let gate = self.gates.get(message.gate).ok_or(GONE)?;
-        message.label = gate.label | message.rights;
-        if gate.is_full() {
+        message.label = self.gates.get(message.gate).ok_or(GONE)?.label | message.rights;
+        if self.is_full(message.gate) {
             return self.wait_to_send(thread, message, Queue::Gate(message.gate), send, receive);
         }
         let entry = self.entries.get(reference).ok_or(GONE)?;
-        if entry.free.is_none() || !entry.waiting.is_empty() {
+        if !entry.waiting.is_empty() || self.free_context_of(reference).is_none() {
             let queue = Queue::Entry(reference);
             let outcome = self.wait_to_send(thread, message, queue, send, receive)?;
             self.take_place(message.gate, reference);
             return Ok(outcome);
         }
         let context = self.cross(thread, reference, &message)?;
-        if let Some(gate) = self.gates.get_mut(message.gate) {
-            gate.in_use += 1;
-        }
+        self.count(message.gate);
         if self.await_answer(thread, context, receive) {
             self.hand_over(context);
         } else {
@@ -79,8 +76,7 @@ impl<M: Machine> Kernel<M> {
         reference: Ref<Entry<M>>,
         message: &Message<M>,
     ) -> Result<Ref<Thread<M>>, ErrorCode> {
-        let entry = self.entries.get(reference).ok_or(GONE)?;
-        let context = entry.free.and_then(|index| self.threads.at(index)).ok_or(GONE)?;
+        let context = self.free_context_of(reference).ok_or(GONE)?;
         if message.tag.has_relay() {
             self.check_lend(sender)?;
         }
@@ -93,12 +89,17 @@ impl<M: Machine> Kernel<M> {
         let silent = message.expects != Expects::Answer;
         let kind = if silent { Delivery::Message } else { Delivery::Call };
         to.succeed(kind as u64, message.label, message.tag, message.words);
+        to.wait = Wait::Other;
+        to.way_back = WayBack::General;
         let home = to.context_mut().ok_or(GONE)?;
-        entry.free = home.next_free.take();
         home.state = ContextState::Active;
         home.silent = silent;
         home.gate = Some(message.gate);
-        entry.recount(ContextState::Free, ContextState::Active);
+        home.counted = true;
+        if entry.front != Some(context) {
+            entry.free = home.next_free.take();
+            entry.recount(ContextState::Free, ContextState::Active);
+        }
         let (stack, fs_base) = (home.stack, home.fs_base);
         to.user.form = Form::Outputs;
         to.user.registers.rip = entry.handler;
@@ -110,7 +111,6 @@ impl<M: Machine> Kernel<M> {
         to.payer = Some(from.payer.unwrap_or(sender));
         to.priority = entry.floor;
         to.effective = entry.floor.max(from.effective);
-        to.slice = from.slice;
         to.diagnose = false;
         if message.tag.has_relay() {
             ledger::lend(self, sender, context);
@@ -127,9 +127,10 @@ impl<M: Machine> Kernel<M> {
                 return true;
             }
             let Some(entry) = self.entries.get(reference) else { return true };
-            let Some(first) = entry.waiting.first().filter(|_| entry.free.is_some()) else {
+            let Some(first) = entry.waiting.first() else { return true };
+            if self.free_context_of(reference).is_none() {
                 return true;
-            };
+            }
             let Some(sender) = self.threads.at(first) else { return true };
             let Some(message) = self.threads.get(sender).and_then(|waiting| waiting.message) else {
                 return true;

@@ -19,9 +19,7 @@ use crate::object::{Binding, Entry, Gate, Thread};
 impl<M: Machine> Kernel<M> {
     /// A caller has entered the queue of an entry.
     pub(super) fn take_place(&mut self, gate: Ref<Gate<M>>, entry: Ref<Entry<M>>) {
-        if let Some(gate) = self.gates.get_mut(gate) {
-            gate.in_use += 1;
-        }
+        self.count(gate);
         if let Some(entry) = self.entries.get_mut(entry) {
             entry.waiters += 1;
         }
@@ -46,15 +44,17 @@ impl<M: Machine> Kernel<M> {
         }
         let message = self.threads.get(thread).and_then(|thread| thread.message);
         if let Some(message) = message {
-            self.uncount(message.gate);
+            self.uncount(message.gate, true);
         }
     }
 
-    /// A gate has one context less in use; who waits for that is let in from
-    /// the list of work.
-    pub(super) fn uncount(&mut self, reference: Ref<Gate<M>>) {
+    /// A gate has one context less in use, which it has `counted` or not; who
+    /// waits for that is let in from the list of work.
+    pub(super) fn uncount(&mut self, reference: Ref<Gate<M>>, counted: bool) {
         let Some(gate) = self.gates.get_mut(reference) else { return };
-        gate.in_use -= 1;
+        gate.in_use -= u32::from(counted);
+        self.settle_gate(reference);
+        let Some(gate) = self.gates.get(reference) else { return };
         if !gate.waiting.is_empty() && matches!(gate.target, Binding::Entry(_)) {
             self.list_work(Target::new(Kind::Gate, reference));
         }
@@ -77,19 +77,17 @@ impl<M: Machine> Kernel<M> {
             self.interrupt_ipc(sender, gone);
             return true;
         }
-        let Some(gate) = self.gates.get_mut(gate_ref).filter(|gate| !gate.is_full()) else {
+        let Some(label) = self.gates.get(gate_ref).map(|gate| gate.label) else { return true };
+        if self.is_full(gate_ref) {
             return false;
-        };
-        let label = gate.label;
+        }
         let Some(waiting) = self.threads.get_mut(sender) else { return true };
         if let Some(message) = &mut waiting.message {
             message.label = label | message.rights;
         }
         let message = waiting.message;
-        let crosses = self
-            .entries
-            .get(reference)
-            .is_some_and(|entry| entry.free.is_some() && entry.waiting.is_empty());
+        let crosses = self.free_context_of(reference).is_some()
+            && self.entries.get(reference).is_some_and(|entry| entry.waiting.is_empty());
         if !crosses {
             self.move_to_queue(sender, Queue::Entry(reference));
             self.take_place(gate_ref, reference);
@@ -98,9 +96,7 @@ impl<M: Machine> Kernel<M> {
         match message.map_or(Err(gone), |message| self.cross(sender, reference, &message)) {
             Ok(context) => {
                 self.move_to_queue(sender, Queue::None);
-                if let Some(gate) = self.gates.get_mut(gate_ref) {
-                    gate.in_use += 1;
-                }
+                self.count(gate_ref);
                 self.begin_abroad(sender, context);
             }
             Err(error) => self.interrupt_ipc(sender, error),

@@ -88,12 +88,13 @@ impl<M: Machine> Kernel<M> {
                 let found = self.entries.get_mut(reference).ok_or(gone)?;
                 (found.handler, found.floor, found.grace) = (handler, floor, grace);
                 found.sizes = sizes;
+                self.settle_front(reference);
                 Ok(Answer::none().into())
             }
             entry::INFO => {
                 self.need(request, Rights::R)?;
                 let found = self.entries.get(reference).ok_or(gone)?;
-                let [free, active, orphaned, quarantined] = found.counts;
+                let [free, active, orphaned, quarantined] = self.context_counts(reference);
                 let words = [found.handler, u64::from(found.floor), found.grace];
                 let more = [free, active, orphaned, quarantined, found.waiters].map(u64::from);
                 let (total, sizes) = (u64::from(found.total()), found.sizes);
@@ -222,6 +223,7 @@ impl<M: Machine> Kernel<M> {
                 stack,
                 fs_base: fs_base.unwrap_or(at),
                 gate: None,
+                counted: false,
                 next_free: None,
                 grace: None,
                 of_entry: (first, None),
@@ -234,7 +236,11 @@ impl<M: Machine> Kernel<M> {
         }
         if let Some(entry) = self.entries.get_mut(reference) {
             entry.contexts = Some(context.index());
-            entry.counts[ContextState::Quarantined as usize] += 1;
+            if entry.front.is_none() {
+                entry.front = Some(context);
+            } else {
+                entry.counts[ContextState::Quarantined as usize] += 1;
+            }
             entry.header.charge += fixed + PAGE;
         }
         self.reset_context(context);
@@ -246,7 +252,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn remove_context(&mut self, reference: Ref<Thread<M>>) {
         let Some(context) = self.threads.get(reference).and_then(Thread::context) else { return };
         let (home, state) = (context.entry, context.state);
-        if state == ContextState::Free {
+        if state == ContextState::Free && !self.is_front(home, reference) {
             self.unlink_free(home, reference.index());
         }
         self.unlink_context(reference);

@@ -349,6 +349,7 @@ impl<M: Machine> Kernel<M> {
         }
         let first = self.tasks.get(task).and_then(|task| task.entries);
         let made = create!(self, factory, Entry, entries, Entry<M>, 0, |header| Entry {
+            front: None,
             free: None,
             floor,
             handler,
@@ -398,9 +399,7 @@ impl<M: Machine> Kernel<M> {
             waiting: WaitQueue::default(),
             header,
         });
-        if let Some(gate) = self.gates.get_mut(made) {
-            gate.settle();
-        }
+        self.settle_gate(made);
         Ok(Target::new(Kind::Gate, made))
     }
 

@@ -25,12 +25,13 @@ impl<M: Machine> Kernel<M> {
                 let limit = self.limit_word(request, target, 2)?;
                 if self.gates.get(reference).is_some_and(|gate| gate.target != target) {
                     self.release_receiver(reference);
+                    self.count_front(reference);
                 }
                 let gate = self.gates.get_mut(reference).ok_or(gone)?;
                 gate.label = label;
                 gate.target = target;
                 gate.limit = limit;
-                gate.settle();
+                self.settle_gate(reference);
                 if !self.release_waiting(reference) {
                     self.list_work(request.target);
                 }
@@ -39,9 +40,10 @@ impl<M: Machine> Kernel<M> {
             gate::UNBIND => {
                 self.need(request, Rights::S)?;
                 self.release_receiver(reference);
+                self.count_front(reference);
                 let gate = self.gates.get_mut(reference).ok_or(gone)?;
                 gate.target = Binding::Unbound;
-                gate.settle();
+                self.settle_gate(reference);
                 Ok(Answer::none().into())
             }
             gate::INFO => {
@@ -51,7 +53,7 @@ impl<M: Machine> Kernel<M> {
                     Binding::Thread(_) => 1,
                     Binding::Entry(_) => 2,
                 };
-                let (limit, in_use) = (u64::from(gate.limit), u64::from(gate.in_use));
+                let (limit, in_use) = (u64::from(gate.limit), u64::from(self.in_use(reference)));
                 Ok(Answer::many(4, [gate.label, bound, limit, in_use]).into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),

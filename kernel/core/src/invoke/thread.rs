@@ -10,7 +10,7 @@ use super::{Answer, Reaction, Request, Result, refuse};
 use crate::Kernel;
 use crate::account::{Charged, NO_FRAMES, QUOTA};
 use crate::machine::{Form, Machine};
-use crate::object::thread::{Queue, Signal, State};
+use crate::object::thread::{Queue, Signal, State, Wait};
 use crate::object::{Factory, Gate, Task, Thread};
 
 /// Where the UTCB of the thread with this arena index is, in its task.
@@ -297,6 +297,7 @@ impl<M: Machine> Kernel<M> {
             // Its activation is not its own to stop.
             if let Some(thread) = self.threads.get_mut(reference) {
                 thread.stop_pending = true;
+                thread.wait = Wait::Other;
             }
             return Ok(Answer::none().into());
         }

@@ -80,15 +80,17 @@ impl<M: Machine> Kernel<M> {
         }
         let Some(answerer) = answerer else { return };
         let Some(thread) = self.threads.get_mut(answerer) else { return };
+        // It may have answered by a fast path, which does not say so here.
+        if thread.caller.is_none_or(|held| held.thread != caller) {
+            return;
+        }
         if thread.is_context() {
             return self.orphan(answerer);
         }
         // The void right stays with its holder, so that the late answer is an
         // error there and not a surprise.
-        if thread.caller.is_some_and(|held| held.thread == caller) {
-            let own = thread.priority;
-            self.set_effective(answerer, own);
-        }
+        let own = thread.priority;
+        self.set_effective(answerer, own);
     }
 
     /// Answers: through the implicit right, or the saved one in slot `saved`.

@@ -3,15 +3,19 @@
 use postern_abi::op::entry::ContextState;
 use postern_arena::Ref;
 
-use super::{Gate, Header, Notification, Task};
+use super::{Gate, Header, Notification, Task, Thread};
 use crate::machine::Machine;
 use crate::sched::WaitQueue;
 
 /// A handler of a task, with a bounded pool of contexts that callers run in.
 /// What a crossing reads comes first.
 pub struct Entry<M: Machine> {
-    /// First of the free contexts, by index in the arena of threads; the next
-    /// one is in [`Context::next_free`]. `None`: callers wait.
+    /// The context that the fast path uses (`crossing/front.rs`), if there is
+    /// any: it comes first, and stands neither in the list of free ones nor in
+    /// the counts.
+    pub front: Option<Ref<Thread<M>>>,
+    /// First of the other free contexts, by index in the arena of threads; the
+    /// next one is in [`Context::next_free`].
     pub free: Option<u32>,
     /// Lowest priority that the handler runs at.
     pub floor: u8,
@@ -23,7 +27,7 @@ pub struct Entry<M: Machine> {
     pub waiting: WaitQueue,
     /// Number of those.
     pub waiters: u32,
-    /// Number of contexts in each [`ContextState`].
+    /// Number of contexts in each [`ContextState`], but for the front one.
     pub counts: [u32; 4],
     /// First of all its contexts, by arena index.
     pub contexts: Option<u32>,
@@ -46,7 +50,7 @@ impl<M: Machine> Entry<M> {
     /// Number of its contexts.
     #[must_use]
     pub fn total(&self) -> u32 {
-        self.counts.iter().sum()
+        self.counts.iter().sum::<u32>() + u32::from(self.front.is_some())
     }
 
     /// Moves a context from one count to another.
@@ -69,9 +73,12 @@ pub struct Context<M: Machine> {
     pub stack: u64,
     /// FS base with which it begins.
     pub fs_base: u64,
-    /// The gate that the crossing came through, which counts it; has a meaning
-    /// unless the context is free.
+    /// The gate that the crossing came through; has a meaning unless the context
+    /// is free.
     pub gate: Option<Ref<Gate<M>>>,
+    /// That gate counts it. The front one that was entered by the fast path is
+    /// not counted there.
+    pub counted: bool,
     /// The free context behind this one.
     pub next_free: Option<u32>,
     /// Position of the end of its grace time in the heap of timeouts.

@@ -45,10 +45,12 @@ pub struct Gate<M: Machine> {
     /// Most contexts that may be in use through it at a time; 0: no limit.
     pub limit: u32,
     /// Contexts in use through it, orphaned and quarantined ones and callers
-    /// that wait for one included.
+    /// that wait for one included; those that do not count themselves
+    /// ([`super::Context::counted`]) come on top.
     pub in_use: u32,
-    /// The bound thread while messages go straight to it: nobody waits, and the
-    /// gate is not being taken apart ([`Gate::settle`]); else nowhere.
+    /// Where messages go straight to: the bound thread, or the front context of
+    /// the bound entry while the limit allows one more. Nowhere while somebody
+    /// waits or the gate is being taken apart (`Kernel::settle_gate`).
     pub direct: Ref<Thread<M>>,
     /// Senders that wait for something to be bound, or for the limit.
     pub waiting: WaitQueue,
@@ -64,19 +66,5 @@ impl<M: Machine> Gate<M> {
             Binding::Thread(thread) => Some(thread),
             _ => None,
         }
-    }
-
-    /// Whether no further context may be used through it now.
-    #[inline]
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.limit != 0 && self.in_use >= self.limit
-    }
-
-    /// To be called after each change of what decides whether a message goes
-    /// straight to what is bound.
-    pub fn settle(&mut self) {
-        let straight = self.waiting.is_empty() && !self.header.dying;
-        self.direct = self.thread().filter(|_| straight).unwrap_or(Ref::NOWHERE);
     }
 }

@@ -47,6 +47,19 @@ pub enum Wait {
     Message,
     /// The answer to its call.
     Answer,
+    /// A caller: it is the front context of its entry, free, and nobody is to
+    /// be let in before.
+    Front,
+}
+
+/// How a context goes back to its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayBack {
+    /// By the general path; whatever is not a context, too.
+    General,
+    /// It is a front context which the fast path has entered, its caller waits,
+    /// and there is nothing to look after but the two of them.
+    Plain,
 }
 
 /// In which queue a thread stands. At most one at a time.
@@ -168,6 +181,8 @@ pub struct Thread<M: Machine> {
     pub pending: bool,
     /// What the fast paths need to know about what it waits for.
     pub wait: Wait,
+    /// What the fast paths need to know about the end of its crossing.
+    pub way_back: WayBack,
     /// Its task, where the fast paths look; nowhere while it has none.
     pub home: Ref<Task<M>>,
     /// The root of its task's page tables.
@@ -319,6 +334,7 @@ impl<M: Machine> Thread<M> {
             state: State::New,
             pending: false,
             wait: Wait::Other,
+            way_back: WayBack::General,
             home: Ref::NOWHERE,
             root: M::Root::default(),
             priority,

@@ -9,6 +9,7 @@ use super::{Share, View};
 use crate::Kernel;
 use crate::cap::Target;
 use crate::machine::Machine;
+use crate::object::thread::WayBack;
 use crate::object::{Relay, Task, Thread};
 use crate::run::Attention;
 
@@ -25,7 +26,10 @@ impl<M: Machine> Ledger for Kernel<M> {
 
     #[inline]
     fn holdings(&mut self, of: Ref<Thread<M>>) -> Option<&mut Holdings<Ref<Thread<M>>, Share<M>>> {
-        self.threads.get_mut(of).map(|thread| &mut thread.segments)
+        let thread = self.threads.get_mut(of)?;
+        // Whoever asks may change them.
+        thread.way_back = WayBack::General;
+        Some(&mut thread.segments)
     }
 
     fn place(&mut self, list: Ref<Task<M>>, index: usize) -> Option<&mut Option<Share<M>>> {

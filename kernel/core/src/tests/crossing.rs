@@ -55,7 +55,7 @@ impl World {
             .refs()
             .find_map(|task| self.kernel.lookup(task, entry.into(), 0).ok())
             .expect("the entry");
-        self.kernel.entries.get(target.reference()).expect("live").counts[state as usize]
+        self.kernel.context_counts(target.reference())[state as usize]
     }
 }
 

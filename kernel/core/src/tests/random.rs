@@ -487,9 +487,11 @@ fn steps_reach_deep_states() {
                 kernel.threads.refs().filter_map(|it| Some(kernel.threads.get(it)?.depth)).max();
             crossed += (deepest > Some(0)) as u32;
             nested += (deepest > Some(1)) as u32;
-            for entry in kernel.entries.refs().filter_map(|it| kernel.entries.get(it)) {
-                orphaned += (entry.counts[ContextState::Orphaned as usize] > 0) as u32;
-                lost += (entry.counts[ContextState::Quarantined as usize] > 0) as u32;
+            for entry in kernel.entries.refs() {
+                let counts = kernel.context_counts(entry);
+                orphaned += (counts[ContextState::Orphaned as usize] > 0) as u32;
+                lost += (counts[ContextState::Quarantined as usize] > 0) as u32;
+                let entry = kernel.entries.get(entry).expect("live");
                 waited += (entry.waiters > 0) as u32;
             }
         }

@@ -5,6 +5,8 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
+use postern_abi::op::entry::ContextState;
+
 use super::random::step::{Step, step};
 use super::random::{BASE, apply, furnished, somebody_runs};
 use super::world::World;
@@ -21,18 +23,27 @@ fn state(world: &World) -> Vec<String> {
             let caller = it.caller.map(|caller| (caller.thread, caller.number));
             // Whoever is not waiting for an answer has no use for these.
             let answerer = it.answerer.filter(|_| it.state == State::Calling);
-            let role = it.context().map(|context| (context.state, context.silent, context.gate));
+            let role = it.context().map(|context| {
+                let gate = context.gate.filter(|_| context.state != ContextState::Free);
+                (context.state, context.silent, gate)
+            });
+            // What has no meaning while nobody runs in it.
+            let (effective, depth, payer) = match it.state {
+                State::Idle => (it.priority, 0, None),
+                _ => (it.effective, it.depth, it.payer),
+            };
             let r = &it.user.registers;
             let outputs = [r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.rflags, r.rip, r.rsp];
             let deadline = it.timeout.is_some();
-            let effective = it.effective;
             format!(
                 "{reference:?} {:?} {effective} {caller:?} {} {answerer:?} {role:?} {outputs:x?} \
                  {deadline} {:?} {:?} {} {:?} {:?}",
-                it.state, it.call_number, it.slice_left, it.window, it.depth, it.payer, it.links,
+                it.state, it.call_number, it.slice_left, it.window, depth, payer, it.links,
             )
         })
         .collect();
+    all.extend(kernel.entries.refs().map(|it| format!("{:?}", kernel.context_counts(it))));
+    all.extend(kernel.gates.refs().map(|it| format!("{}", kernel.in_use(it))));
     all.push(format!("{:?} {:?}", kernel.current, kernel.handoff));
     all.push(format!("{:?}", kernel.clock.slice_end()));
     all
