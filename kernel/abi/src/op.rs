@@ -273,7 +273,7 @@ pub mod entry {
 
     /// What a context is doing, in CONTEXT.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    #[repr(u64)]
+    #[repr(u8)]
     pub enum ContextState {
         /// Waits for a caller.
         Free = 0,

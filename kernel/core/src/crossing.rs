@@ -24,7 +24,7 @@ use postern_abi::op::entry::ContextState;
 use crate::Kernel;
 use crate::machine::Machine;
 use crate::object::Thread;
-use crate::object::thread::{State, WayBack};
+use crate::object::thread::State;
 
 use postern_arena::Ref;
 
@@ -44,9 +44,9 @@ impl<M: Machine> Kernel<M> {
     /// too. What goes with the new state is the caller's to do.
     fn set_context_state(&mut self, reference: Ref<Thread<M>>, to: ContextState) {
         let Some(thread) = self.threads.get_mut(reference) else { return };
-        thread.way_back = WayBack::General;
-        let Some(context) = thread.context_mut() else { return };
-        let from = core::mem::replace(&mut context.state, to);
+        thread.back = Ref::NOWHERE;
+        let from = core::mem::replace(&mut thread.context_state, to);
+        let Some(context) = thread.context() else { return };
         if let Some(entry) = self.entries.get_mut(context.entry)
             && entry.front != Some(reference)
         {

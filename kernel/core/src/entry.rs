@@ -13,7 +13,7 @@ use crate::Kernel;
 use crate::ipc::{Done, Outcome, Outgoing};
 use crate::machine::{Form, Machine, UserState};
 use crate::object::Thread;
-use crate::object::thread::{Expects, State, WayBack};
+use crate::object::thread::{Expects, State};
 
 impl<M: Machine> Kernel<M> {
     /// A system call of the current thread: `rax` and the arguments `rdi rsi
@@ -90,7 +90,7 @@ impl<M: Machine> Kernel<M> {
                 }
                 if let Some(thread) = self.threads.get_mut(thread) {
                     thread.user.fs_base = args[0];
-                    thread.way_back = WayBack::General;
+                    thread.back = Ref::NOWHERE;
                 }
                 self.output(thread, 0)
             }
@@ -110,7 +110,7 @@ impl<M: Machine> Kernel<M> {
                 }
                 if let Some(thread) = self.threads.get_mut(thread) {
                     thread.diagnose = args[0] == 1;
-                    thread.way_back = WayBack::General;
+                    thread.back = Ref::NOWHERE;
                 }
                 self.output(thread, 0)
             }

@@ -15,8 +15,8 @@ use postern_arena::{Arena, Other, Ref};
 
 use crate::Kernel;
 use crate::machine::{Machine, UserState};
-use crate::object::thread::{Caller, Source, State, Wait, WayBack};
-use crate::object::{Gate, Role, Task, Thread};
+use crate::object::thread::{Caller, Source, State, Wait};
+use crate::object::{Gate, Task, Thread};
 
 /// The thread to go on with, which left by a system call, and what that call
 /// returns; output 0 is `KIND`.
@@ -31,8 +31,17 @@ pub struct Resume<'a, const KIND: u64> {
     pub words: [u64; 4],
 }
 
-const CALL: u64 = Delivery::Call as u64;
-const REPLY: u64 = Delivery::Reply as u64;
+/// What is done with a thread that a fast path resumes. A trait and not a
+/// closure, as it has to be inlined: otherwise the words go through memory.
+pub trait GoOn<'a, const KIND: u64, R> {
+    /// Does it.
+    fn go_on(self, resume: Resume<'a, KIND>) -> R;
+}
+
+/// Output 0 of a call that arrives.
+pub const CALL: u64 = Delivery::Call as u64;
+/// Output 0 of an answer.
+pub const REPLY: u64 = Delivery::Reply as u64;
 
 /// A tag of which the general path would do no more than deliver it with the
 /// words in the registers: no items, no flags, at most four words.
@@ -95,8 +104,8 @@ impl<M: Machine> Kernel<M> {
         handle: u64,
         tag: u64,
         words: [u64; 4],
-        then: impl FnOnce(Resume<'a, CALL>) -> R,
-        begin: impl FnOnce(Resume<'a, CALL>) -> R,
+        then: impl GoOn<'a, CALL, R>,
+        begin: impl GoOn<'a, CALL, R>,
     ) -> Option<R> {
         if !is_plain_call(tag) {
             return None;
@@ -119,7 +128,7 @@ impl<M: Machine> Kernel<M> {
                 }
                 self.current = Some(receiver);
                 self.machine.hand_over(from.root, to.root, to.window);
-                Some(then(Resume { user: &mut to.user, label, tag, words }))
+                Some(then.go_on(Resume { user: &mut to.user, label, tag, words }))
             }
             Wait::Front => {
                 if usize::from(from.depth) >= DEPTH {
@@ -127,23 +136,22 @@ impl<M: Machine> Kernel<M> {
                 }
                 // Nothing can go wrong from here on.
                 let to = to.choose();
-                let Role::Context(home) = &mut to.role else { return None };
-                home.state = ContextState::Active;
-                home.gate = Some(gate);
+                to.through = Some(gate);
                 from.state = State::Calling;
                 from.wait = Wait::Answer;
                 from.answerer = Some(receiver);
                 from.call_number = from.call_number.wrapping_add(1);
                 to.state = State::Ready;
                 to.wait = Wait::Other;
-                to.way_back = WayBack::Plain;
+                to.context_state = ContextState::Active;
+                to.back = caller;
                 to.caller = Some(Caller { thread: caller, number: from.call_number });
                 to.depth = from.depth + 1;
-                to.payer = Some(from.payer.unwrap_or(caller));
+                to.payer = from.payer;
                 to.effective = to.priority.max(from.effective);
                 self.current = Some(receiver);
                 self.machine.hand_over(from.root, to.root, to.window);
-                Some(begin(Resume { user: &mut to.user, label, tag, words }))
+                Some(begin.go_on(Resume { user: &mut to.user, label, tag, words }))
             }
             _ => None,
         }
@@ -162,26 +170,22 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
         let (from, others) = self.threads.chosen()?;
-        if from.way_back != WayBack::Plain {
-            return None;
-        }
-        let caller = from.caller?;
-        let to = others.find(caller.thread)?;
+        let caller = from.back;
+        let to = others.find(caller)?;
         let waiting = to.object();
         if waiting.wait != Wait::Answer || self.clock.has_rival(&self.ready, waiting.effective) {
             return None;
         }
-        let Role::Context(home) = &mut from.role else { return None };
         // Nothing can go wrong from here on.
-        home.state = ContextState::Free;
         from.caller = None;
         from.state = State::Idle;
         from.wait = Wait::Front;
-        from.way_back = WayBack::General;
+        from.context_state = ContextState::Free;
+        from.back = Ref::NOWHERE;
         let to = to.choose();
         to.state = State::Ready;
         to.wait = Wait::Other;
-        self.current = Some(caller.thread);
+        self.current = Some(caller);
         self.machine.hand_over(from.root, to.root, to.window);
         Some(Resume { user: &mut to.user, label, tag, words })
     }
@@ -239,41 +243,56 @@ impl<M: Machine> Kernel<M> {
 }
 
 #[cfg(any(test, feature = "sim"))]
-impl<M: Machine> Kernel<M> {
-    /// A system call as a machine makes it: by the fast path, if there is one
-    /// and it can be taken. Says whether it was.
-    pub fn system_call(&mut self, rax: u64, args: [u64; 6]) -> bool {
-        use postern_abi::Code;
-        let [rdi, rsi, w0, w1, w2, w3] = args;
-        let words = [w0, w1, w2, w3];
-        let done = if rax == Code::Call.plain() {
-            self.fast_call(rdi, rsi, words, Resume::settle, |begun| {
-                let (rip, rsp) = begun.user.begin;
-                (begun.user.registers.rip, begun.user.registers.rsp) = (rip, rsp);
-                begun.settle();
-            })
-        } else if rax == Code::ReplyReceive.plain() {
-            self.fast_reply_receive(rdi, rsi, words).map(Resume::settle)
-        } else if rax == Code::Return.plain() {
-            self.fast_return(rdi, rsi, words).map(Resume::settle)
-        } else {
-            None
-        };
-        if done.is_none() {
-            self.syscall(rax, args);
-        }
-        done.is_some()
-    }
-}
+mod simulated {
+    use postern_abi::Code;
 
-#[cfg(any(test, feature = "sim"))]
-impl<const KIND: u64> Resume<'_, KIND> {
-    /// Puts the outputs where the general path puts them.
-    fn settle(self) {
-        let registers = &mut self.user.registers;
-        assert_eq!(self.user.form, crate::machine::Form::Outputs);
-        (registers.rax, registers.rdi, registers.rsi) = (KIND, self.label, self.tag);
-        [registers.rdx, registers.r10, registers.r8, registers.r9] = self.words;
-        registers.rflags = 0;
+    use super::{CALL, GoOn, Resume};
+    use crate::Kernel;
+    use crate::machine::{Form, Machine};
+
+    /// Behind the system call.
+    struct Behind;
+    /// At the beginning of a crossing.
+    struct Begin;
+
+    impl<const KIND: u64> GoOn<'_, KIND, ()> for Behind {
+        /// Puts the outputs where the general path puts them.
+        fn go_on(self, resume: Resume<'_, KIND>) {
+            assert_eq!(resume.user.form, Form::Outputs);
+            let registers = &mut resume.user.registers;
+            (registers.rax, registers.rdi, registers.rsi) = (KIND, resume.label, resume.tag);
+            [registers.rdx, registers.r10, registers.r8, registers.r9] = resume.words;
+            registers.rflags = 0;
+        }
+    }
+
+    impl GoOn<'_, CALL, ()> for Begin {
+        fn go_on(self, resume: Resume<'_, CALL>) {
+            resume.user.form = Form::Outputs;
+            (resume.user.registers.rip, resume.user.registers.rsp) = resume.user.begin;
+            Behind.go_on(resume);
+        }
+    }
+
+    impl<M: Machine> Kernel<M> {
+        /// A system call as a machine makes it: by the fast path, if there is
+        /// one and it can be taken. Says whether it was.
+        pub fn system_call(&mut self, rax: u64, args: [u64; 6]) -> bool {
+            let [rdi, rsi, w0, w1, w2, w3] = args;
+            let words = [w0, w1, w2, w3];
+            let done = if rax == Code::Call.plain() {
+                self.fast_call(rdi, rsi, words, Behind, Begin)
+            } else if rax == Code::ReplyReceive.plain() {
+                self.fast_reply_receive(rdi, rsi, words).map(|resume| Behind.go_on(resume))
+            } else if rax == Code::Return.plain() {
+                self.fast_return(rdi, rsi, words).map(|resume| Behind.go_on(resume))
+            } else {
+                None
+            };
+            if done.is_none() {
+                self.syscall(rax, args);
+            }
+            done.is_some()
+        }
     }
 }

@@ -55,7 +55,7 @@ mod tests;
 pub mod work;
 
 pub use boot::BootError;
-pub use fast::Resume;
+pub use fast::{CALL, GoOn, REPLY, Resume};
 
 use core::cell::Cell;
 

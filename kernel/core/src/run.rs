@@ -83,6 +83,10 @@ impl<M: Machine> Clock<M> {
     /// has not begun.
     #[inline(always)]
     pub(crate) fn has_rival(&self, ready: &ReadyQueue, priority: u8) -> bool {
+        if ready.is_below(priority) {
+            return false;
+        }
+        core::hint::cold_path();
         match ready.compare(priority) {
             Ordering::Greater => true,
             Ordering::Equal => self.slice_end.is_none(),
@@ -545,7 +549,7 @@ impl<M: Machine> Kernel<M> {
     /// Who pays for the time of the current thread.
     fn payer(&self) -> Option<Ref<Thread<M>>> {
         let current = self.current?;
-        Some(self.threads.get(current)?.payer.unwrap_or(current))
+        Some(self.threads.get(current)?.payer)
     }
 
     /// The current activation has another payer now.

@@ -215,10 +215,10 @@ pub extern "C" fn system_call() {
         "mov rcx, r10",
         "cmp rax, {code_call}",
         "je 2f",
-        "cmp rax, {code_reply_receive}",
-        "je 3f",
         "cmp rax, {code_return}",
         "je 5f",
+        "cmp rax, {code_reply_receive}",
+        "je 3f",
         "cmp rax, {code_null}",
         "je 4f",
         // Keeps the stack aligned below the seventh argument.

@@ -5,9 +5,10 @@
 //! thread's [`UserState`]: what is not loaded is zeroed.
 
 use core::arch::asm;
+use core::convert::Infallible;
 use core::mem::offset_of;
 
-use postern_core::Resume;
+use postern_core::{GoOn, Resume};
 use postern_core::machine::{CARRY, Fault, Form, Next, Registers, USER_FLAGS, UserState};
 
 use crate::entry::pop_registers;
@@ -176,36 +177,41 @@ unsafe fn full(state: *const UserState) -> ! {
     }
 }
 
-/// Where a thread goes on that a fast path resumes.
-pub trait Where {
-    /// Offset in [`UserState`] of the instruction pointer.
-    const RIP: usize;
-    /// Of the stack pointer.
-    const RSP: usize;
-}
-
-/// Behind its system call.
-pub struct GoOn;
-/// At the beginning of a crossing.
+/// A thread that a fast path resumes goes on behind its system call.
+pub struct Behind;
+/// It begins a crossing.
 pub struct Begin;
 
-impl Where for GoOn {
-    const RIP: usize = offset_of!(UserState, registers) + offset_of!(Registers, rip);
-    const RSP: usize = offset_of!(UserState, registers) + offset_of!(Registers, rsp);
+impl<const KIND: u64> GoOn<'_, KIND, Infallible> for Behind {
+    #[inline(always)]
+    fn go_on(self, resume: Resume<'_, KIND>) -> Infallible {
+        const RIP: usize = offset_of!(UserState, registers) + offset_of!(Registers, rip);
+        const RSP: usize = offset_of!(UserState, registers) + offset_of!(Registers, rsp);
+        // SAFETY: the core made this thread current.
+        unsafe { fast::<KIND, RIP, RSP>(resume) }
+    }
 }
 
-impl Where for Begin {
-    const RIP: usize = offset_of!(UserState, begin.0);
-    const RSP: usize = offset_of!(UserState, begin.1);
+impl<const KIND: u64> GoOn<'_, KIND, Infallible> for Begin {
+    #[inline(always)]
+    fn go_on(self, resume: Resume<'_, KIND>) -> Infallible {
+        const RIP: usize = offset_of!(UserState, begin.0);
+        const RSP: usize = offset_of!(UserState, begin.1);
+        // SAFETY: as above.
+        unsafe { fast::<KIND, RIP, RSP>(resume) }
+    }
 }
 
 /// Leaves to a thread that came by a system call, or begins a crossing, and
-/// whose outputs are in hand.
+/// whose outputs are in hand: instruction and stack pointer are at these offsets
+/// of its state.
 ///
 /// # Safety
 /// As for [`leave`], but for `resume`: the core gave it out.
 #[inline(always)]
-pub unsafe fn fast<const KIND: u64, W: Where>(resume: Resume<'_, KIND>, _where: W) -> ! {
+unsafe fn fast<const KIND: u64, const RIP: usize, const RSP: usize>(
+    resume: Resume<'_, KIND>,
+) -> ! {
     let Resume { user, label, tag, words } = resume;
     debug_assert!(postern_abi::address::is_user(user.registers.rip));
     debug_assert!(postern_abi::address::is_user(user.begin.0));
@@ -247,8 +253,8 @@ pub unsafe fn fast<const KIND: u64, W: Where>(resume: Resume<'_, KIND>, _where: 
             user_end = const percpu::USER_END,
             fs_base = const offset_of!(UserState, fs_base),
             fs_base_msr = const 0xc000_0100_u32,
-            rip = const W::RIP,
-            rsp = const W::RSP,
+            rip = const RIP,
+            rsp = const RSP,
             kind = const KIND,
             always = const ALWAYS,
             options(noreturn, nostack),

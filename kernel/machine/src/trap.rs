@@ -5,8 +5,10 @@
 //! look at user memory.
 
 use core::arch::asm;
+use core::convert::Infallible;
 
 use postern_abi::Code;
+use postern_core::GoOn;
 use postern_core::machine::{Fault, Registers, UserState};
 
 use crate::tables::vector;
@@ -39,7 +41,7 @@ macro_rules! paths {
             // borrow ends before the exit or the general path.
             let $kernel = unsafe { cell::kernel() };
             let $args = (rdi, rsi, [rdx, r10, r8, r9]);
-            $path;
+            let _never: Option<Infallible> = $path;
             #[cold]
             #[inline(never)]
             unsafe extern "C" fn fall_back(
@@ -65,26 +67,18 @@ macro_rules! paths {
     )*};
 }
 
-/// Goes on with a thread that the core made current.
-macro_rules! resume {
-    ($way:expr) => {
-        // SAFETY: the core made this thread current.
-        |resume| unsafe { exit::fast(resume, $way) }
-    };
-}
-
 paths! {
     /// Call that waits for ever.
     call = CALL, |kernel, (handle, tag, words)| {
-        kernel.fast_call(handle, tag, words, resume!(exit::GoOn), resume!(exit::Begin))
+        kernel.fast_call(handle, tag, words, exit::Behind, exit::Begin)
     };
     /// ReplyReceive that waits for ever.
     reply_receive = REPLY_RECEIVE, |kernel, (label, tag, words)| {
-        kernel.fast_reply_receive(label, tag, words).map(resume!(exit::GoOn))
+        kernel.fast_reply_receive(label, tag, words).map(|resume| exit::Behind.go_on(resume))
     };
     /// Return.
     return_home = RETURN, |kernel, (label, tag, words)| {
-        kernel.fast_return(label, tag, words).map(resume!(exit::GoOn))
+        kernel.fast_return(label, tag, words).map(|resume| exit::Behind.go_on(resume))
     };
 }
 

@@ -38,7 +38,7 @@ impl Kernel<Sim> {
             }
             assert!(!found.stop_pending || self.is_abroad(thread), "a stop that is forgotten");
             if !found.is_context() {
-                assert!(found.depth == 0 && found.payer.is_none(), "a thread that is no context");
+                assert!(found.depth == 0 && found.payer == thread, "a thread that is no context");
             }
         }
         for gate in self.gates.refs() {
@@ -61,10 +61,10 @@ impl Kernel<Sim> {
             let context = thread.context().expect("a context");
             assert!(context.entry == entry && context.of_entry.1 == previous);
             assert_eq!(thread.task, Some(found.task), "a context in another task");
-            counts[context.state as usize] += 1;
-            if context.state == ContextState::Free {
+            counts[thread.context_state as usize] += 1;
+            if thread.context_state == ContextState::Free {
                 free.insert(index);
-            } else if let Some(gate) = context.gate.filter(|_| context.counted) {
+            } else if let Some(gate) = thread.through.filter(|_| context.counted) {
                 *in_use.entry((gate.index(), gate.generation())).or_default() += 1;
             }
             (previous, at) = (at, context.of_entry.0);
@@ -87,23 +87,23 @@ impl Kernel<Sim> {
         let thread = self.threads.get(reference).expect("live");
         let context = thread.context().expect("a context");
         assert!(self.current != Some(reference) || thread.state == State::Ready);
-        let used = matches!(context.state, ContextState::Active | ContextState::Orphaned);
-        assert_eq!(thread.state == State::Idle, !used, "{:?} runs", context.state);
-        assert_eq!(context.grace.is_some(), context.state == ContextState::Orphaned);
-        assert_eq!(thread.caller.is_some(), context.state == ContextState::Active);
+        let used = matches!(thread.context_state, ContextState::Active | ContextState::Orphaned);
+        assert_eq!(thread.state == State::Idle, !used, "{:?} runs", thread.context_state);
+        assert_eq!(context.grace.is_some(), thread.context_state == ContextState::Orphaned);
+        assert_eq!(thread.caller.is_some(), thread.context_state == ContextState::Active);
         assert!(usize::from(thread.depth) <= DEPTH, "a link stack that is too deep");
         if thread.state == State::Idle {
             return;
         }
         let Some(caller) = thread.caller else {
-            assert!(thread.payer.is_none() && thread.effective == thread.priority);
+            assert!(thread.payer == reference && thread.effective == thread.priority);
             return;
         };
         let above = self.threads.get(caller.thread).expect("a caller exists");
         assert!(above.awaits(caller.number), "a caller that does not wait");
         assert_eq!(above.answerer, Some(reference), "a link that leads one way only");
         assert_eq!(thread.depth, above.depth + 1);
-        assert_eq!(thread.payer, Some(above.payer.unwrap_or(caller.thread)));
+        assert_eq!(thread.payer, above.payer);
         assert_eq!(thread.effective, thread.priority.max(above.effective), "the chain's priority");
     }
 }

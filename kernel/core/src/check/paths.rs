@@ -5,7 +5,7 @@ use postern_arena::Ref;
 
 use crate::Kernel;
 use crate::object::Binding;
-use crate::object::thread::{Source, State, Wait, WayBack};
+use crate::object::thread::{Source, State, Wait};
 use crate::sim::Sim;
 
 impl Kernel<Sim> {
@@ -49,7 +49,7 @@ impl Kernel<Sim> {
                     let context = thread.context().expect("a context");
                     let entry = self.entries.get(context.entry).expect("live");
                     assert_eq!(entry.front, Some(reference));
-                    assert_eq!((context.state, context.silent), (ContextState::Free, false));
+                    assert_eq!((thread.context_state, context.silent), (ContextState::Free, false));
                     assert!(entry.waiting.is_empty() && !entry.header.dying);
                     assert_eq!(thread.user.begin, (entry.handler, context.stack));
                     assert_eq!(thread.user.fs_base, context.fs_base);
@@ -59,18 +59,19 @@ impl Kernel<Sim> {
                     assert_eq!(thread.window, Default::default());
                 }
             }
-            if thread.way_back == WayBack::Plain {
+            if thread.back != Ref::NOWHERE {
                 let context = thread.context().expect("a context");
-                assert_eq!((context.state, context.silent), (ContextState::Active, false));
+                assert_eq!((thread.context_state, context.silent), (ContextState::Active, false));
                 assert!(!context.counted && context.grace.is_none());
                 let entry = self.entries.get(context.entry).expect("live");
                 assert!(entry.front == Some(reference) && entry.waiting.is_empty());
                 assert_eq!(thread.user.begin, (entry.handler, context.stack));
                 assert_eq!(thread.user.fs_base, context.fs_base);
                 assert!(thread.segments.is_empty() && !thread.diagnose);
-                let gate = context.gate.and_then(|gate| self.gates.get(gate));
+                let gate = thread.through.and_then(|gate| self.gates.get(gate));
                 assert!(gate.is_none_or(|gate| gate.waiting.is_empty()), "overlooks a caller");
                 let caller = thread.caller.expect("a caller");
+                assert_eq!(caller.thread, thread.back);
                 let above = self.threads.get(caller.thread).expect("a caller exists");
                 assert!(above.awaits(caller.number) && above.answerer == Some(reference));
             }

@@ -23,9 +23,9 @@ impl<M: Machine> Kernel<M> {
         let mut at = top;
         while let Some(below) = self.below(at) {
             let Some(above) = self.threads.get(at) else { return };
-            let (effective, payer) = (above.effective, above.payer.unwrap_or(at));
+            let (effective, payer) = (above.effective, above.payer);
             let Some(context) = self.threads.get_mut(below) else { return };
-            context.payer = Some(payer);
+            context.payer = payer;
             let effective = effective.max(context.priority);
             if context.effective != effective {
                 self.move_to_priority(below, effective);

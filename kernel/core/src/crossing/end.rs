@@ -106,8 +106,9 @@ impl<M: Machine> Kernel<M> {
         self.set_context_state(reference, ContextState::Free);
         self.rest(reference);
         let Some(thread) = self.threads.get_mut(reference) else { return };
+        let gate = thread.through.take();
         let Some(context) = thread.context_mut() else { return };
-        let (gate, home) = (context.gate.take(), context.entry);
+        let home = context.entry;
         let counted = core::mem::take(&mut context.counted);
         if let Some(entry) = self.entries.get_mut(home) {
             if entry.front != Some(reference) {
@@ -132,7 +133,7 @@ impl<M: Machine> Kernel<M> {
         let holds = !thread.segments.is_empty();
         thread.state = State::Idle;
         thread.effective = thread.priority;
-        thread.payer = None;
+        thread.payer = reference;
         thread.depth = 0;
         thread.message = None;
         thread.slice_left = None;
@@ -153,7 +154,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn orphan(&mut self, reference: Ref<Thread<M>>) {
         let Some(thread) = self.threads.get_mut(reference) else { return };
         thread.caller = None;
-        thread.payer = None;
+        thread.payer = reference;
         let floor = thread.priority;
         let Some(context) = thread.context() else { return };
         let grace = self.entries.get(context.entry).map_or(0, |entry| entry.grace);
@@ -213,9 +214,10 @@ impl<M: Machine> Kernel<M> {
         self.end_activation(reference);
         self.clear_grace(reference);
         self.unlist_work(Target::new(Kind::Thread, reference));
-        let context = self.threads.get_mut(reference).and_then(Thread::context_mut);
-        let Some(context) = context else { return };
-        let (gate, home, state) = (context.gate.take(), context.entry, context.state);
+        let Some(thread) = self.threads.get_mut(reference) else { return };
+        let (gate, state) = (thread.through.take(), thread.context_state);
+        let Some(context) = thread.context_mut() else { return };
+        let home = context.entry;
         let counted = context.counted;
         let (next, previous) = context.of_entry;
         if let Some(context) =

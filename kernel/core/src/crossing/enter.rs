@@ -9,7 +9,7 @@ use postern_arena::Ref;
 use crate::Kernel;
 use crate::ipc::{Done, Outcome};
 use crate::machine::{Form, Machine};
-use crate::object::thread::{Caller, Expects, Message, Queue, State, Wait, WayBack};
+use crate::object::thread::{Caller, Expects, Message, Queue, State, Wait};
 use crate::object::{Entry, Thread};
 use crate::relay::ledger;
 
@@ -90,11 +90,11 @@ impl<M: Machine> Kernel<M> {
         let kind = if silent { Delivery::Message } else { Delivery::Call };
         to.succeed(kind as u64, message.label, message.tag, message.words);
         to.wait = Wait::Other;
-        to.way_back = WayBack::General;
+        to.back = Ref::NOWHERE;
+        to.context_state = ContextState::Active;
+        to.through = Some(message.gate);
         let home = to.context_mut().ok_or(GONE)?;
-        home.state = ContextState::Active;
         home.silent = silent;
-        home.gate = Some(message.gate);
         home.counted = true;
         if entry.front != Some(context) {
             entry.free = home.next_free.take();
@@ -108,7 +108,7 @@ impl<M: Machine> Kernel<M> {
         from.call_number = from.call_number.wrapping_add(1);
         to.caller = Some(Caller { thread: sender, number: from.call_number });
         to.depth = from.depth + 1;
-        to.payer = Some(from.payer.unwrap_or(sender));
+        to.payer = from.payer;
         to.priority = entry.floor;
         to.effective = entry.floor.max(from.effective);
         to.diagnose = false;

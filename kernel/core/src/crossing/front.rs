@@ -4,7 +4,7 @@
 //! free. It stands in no list and in no count, so the fast path, which uses no
 //! other, goes in and out without touching the entry. What the fast path would
 //! have to look up is kept where it looks, and set here after each change:
-//! [`Wait::Front`] and [`WayBack`] in the context, `direct` in the gate.
+//! [`Wait::Front`] and [`Thread::back`] in the context, [`Gate::direct`].
 //!
 //! Everything here takes a number of steps that depends on nothing.
 
@@ -13,14 +13,14 @@ use postern_arena::Ref;
 
 use crate::Kernel;
 use crate::machine::Machine;
-use crate::object::thread::{Wait, WayBack};
-use crate::object::{Binding, Context, Entry, Gate, Role, Thread};
+use crate::object::thread::Wait;
+use crate::object::{Binding, Entry, Gate, Role, Thread};
 
 impl<M: Machine> Kernel<M> {
     /// The front context of an entry.
-    fn front(&self, entry: Ref<Entry<M>>) -> Option<(Ref<Thread<M>>, &Context<M>)> {
+    fn front(&self, entry: Ref<Entry<M>>) -> Option<(Ref<Thread<M>>, &Thread<M>)> {
         let front = self.entries.get(entry)?.front?;
-        Some((front, self.threads.get(front)?.context()?))
+        Some((front, self.threads.get(front)?))
     }
 
     /// Whether a context is the front one of its entry.
@@ -31,7 +31,7 @@ impl<M: Machine> Kernel<M> {
     /// The context that the next caller gets.
     pub(crate) fn free_context_of(&self, entry: Ref<Entry<M>>) -> Option<Ref<Thread<M>>> {
         match self.front(entry) {
-            Some((front, context)) if context.state == ContextState::Free => Some(front),
+            Some((front, thread)) if thread.context_state == ContextState::Free => Some(front),
             _ => self.threads.at(self.entries.get(entry)?.free?),
         }
     }
@@ -40,7 +40,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn context_counts(&self, entry: Ref<Entry<M>>) -> [u32; 4] {
         let mut counts = self.entries.get(entry).map_or([0; 4], |entry| entry.counts);
         if let Some((_, front)) = self.front(entry) {
-            counts[front.state as usize] += 1;
+            counts[front.context_state as usize] += 1;
         }
         counts
     }
@@ -49,9 +49,9 @@ impl<M: Machine> Kernel<M> {
     /// that gate and not counted there.
     fn has_uncounted(&self, gate: Ref<Gate<M>>) -> Option<Ref<Thread<M>>> {
         let Binding::Entry(entry) = self.gates.get(gate)?.target else { return None };
-        let (front, context) = self.front(entry)?;
-        let through = context.state != ContextState::Free && context.gate == Some(gate);
-        (through && !context.counted).then_some(front)
+        let (front, thread) = self.front(entry)?;
+        let through = thread.context_state != ContextState::Free && thread.through == Some(gate);
+        (through && !thread.context()?.counted).then_some(front)
     }
 
     /// Contexts in use through a gate, and callers that wait for one.
@@ -80,7 +80,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn count_front(&mut self, gate: Ref<Gate<M>>) {
         let Some(front) = self.has_uncounted(gate) else { return };
         if let Some(thread) = self.threads.get_mut(front) {
-            thread.way_back = WayBack::General;
+            thread.back = Ref::NOWHERE;
             if let Some(context) = thread.context_mut() {
                 context.counted = true;
             }
@@ -116,7 +116,7 @@ impl<M: Machine> Kernel<M> {
     fn demote(&mut self, entry: Ref<Entry<M>>) {
         let front = self.entries.get(entry).and_then(|entry| entry.front);
         if let Some(front) = front.and_then(|front| self.threads.get_mut(front)) {
-            front.way_back = WayBack::General;
+            front.back = Ref::NOWHERE;
         }
     }
 
@@ -129,11 +129,11 @@ impl<M: Machine> Kernel<M> {
         let Some(front) = entry.front.and_then(|front| self.threads.get_mut(front)) else {
             return;
         };
-        front.way_back = WayBack::General;
-        let Role::Context(context) = &mut front.role else { return };
-        if context.state != ContextState::Free {
+        front.back = Ref::NOWHERE;
+        if front.context_state != ContextState::Free {
             return;
         }
+        let Role::Context(context) = &mut front.role else { return };
         context.silent = false;
         front.wait = if is_open { Wait::Front } else { Wait::Other };
         front.priority = entry.floor;

@@ -39,7 +39,7 @@ impl<M: Machine> Kernel<M> {
             entry::REMOVE_CONTEXT => {
                 self.need(request, Rights::W)?;
                 let context = self.context_word(request, reference)?;
-                let state = self.threads.get(context).and_then(Thread::context).map(|it| it.state);
+                let state = self.threads.get(context).map(|it| it.context_state);
                 if !matches!(state, Some(ContextState::Free | ContextState::Quarantined)) {
                     return Err(refuse(ErrorNumber::Busy, 1));
                 }
@@ -53,9 +53,11 @@ impl<M: Machine> Kernel<M> {
                     0..=2 => None,
                     _ => Some(self.user_address(request, 2)?),
                 };
-                let context = self.threads.get_mut(reference).and_then(Thread::context_mut);
-                let context = context
-                    .filter(|context| context.state == ContextState::Quarantined)
+                let context = self
+                    .threads
+                    .get_mut(reference)
+                    .filter(|it| it.context_state == ContextState::Quarantined)
+                    .and_then(Thread::context_mut)
                     .ok_or(refuse(ErrorNumber::Busy, 1))?;
                 context.stack = stack.unwrap_or(context.stack);
                 self.reset_context(reference);
@@ -109,7 +111,7 @@ impl<M: Machine> Kernel<M> {
                 let thread = self.threads.get(reference).ok_or(gone)?;
                 let context = thread.context().ok_or(gone)?;
                 let utcb = context_utcb_address(reference.index());
-                let words = [context.state as u64, context.stack, context.fs_base, utcb];
+                let words = [thread.context_state as u64, context.stack, context.fs_base, utcb];
                 Ok(Answer::many(4, words).into())
             }
             _ => Err(refuse(ErrorNumber::NoSys, 1)),
@@ -216,13 +218,13 @@ impl<M: Machine> Kernel<M> {
         self.contexts += 1;
         if let Some(thread) = self.threads.get_mut(context) {
             thread.utcb = Some(utcb);
+            thread.payer = context;
+            thread.context_state = ContextState::Quarantined;
             thread.role = Role::Context(Context {
                 entry: reference,
-                state: ContextState::Quarantined,
                 silent: false,
                 stack,
                 fs_base: fs_base.unwrap_or(at),
-                gate: None,
                 counted: false,
                 next_free: None,
                 grace: None,
@@ -250,8 +252,9 @@ impl<M: Machine> Kernel<M> {
     /// Removes a context, whatever it is doing, and gives back what it was
     /// charged.
     pub(crate) fn remove_context(&mut self, reference: Ref<Thread<M>>) {
-        let Some(context) = self.threads.get(reference).and_then(Thread::context) else { return };
-        let (home, state) = (context.entry, context.state);
+        let Some(thread) = self.threads.get(reference) else { return };
+        let (Some(context), state) = (thread.context(), thread.context_state) else { return };
+        let home = context.entry;
         if state == ContextState::Free && !self.is_front(home, reference) {
             self.unlink_free(home, reference.index());
         }

@@ -310,9 +310,13 @@ impl<M: Machine> Kernel<M> {
         factory: Ref<Factory>,
         priority: u8,
     ) -> core::result::Result<Ref<Thread<M>>, ErrorCode> {
-        Ok(create!(self, factory, Thread, threads, Thread<M>, 16, |header| Thread::new(
+        let made = create!(self, factory, Thread, threads, Thread<M>, 16, |header| Thread::new(
             priority, header
-        )))
+        ));
+        if let Some(thread) = self.threads.get_mut(made) {
+            thread.payer = made;
+        }
+        Ok(made)
     }
 
     fn create_thread_for(

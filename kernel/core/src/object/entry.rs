@@ -65,18 +65,13 @@ impl<M: Machine> Entry<M> {
 pub struct Context<M: Machine> {
     /// Whose context it is.
     pub entry: Ref<Entry<M>>,
-    /// What it is doing.
-    pub state: ContextState,
     /// Its caller only sent: the result is dropped.
     pub silent: bool,
     /// Stack pointer at which the handler begins.
     pub stack: u64,
     /// FS base with which it begins.
     pub fs_base: u64,
-    /// The gate that the crossing came through; has a meaning unless the context
-    /// is free.
-    pub gate: Option<Ref<Gate<M>>>,
-    /// That gate counts it. The front one that was entered by the fast path is
+    /// The gate that the crossing came through ([`Thread::through`]) counts it. The front one that was entered by the fast path is
     /// not counted there.
     pub counted: bool,
     /// The free context behind this one.

@@ -2,6 +2,7 @@
 //! entries are thread objects, too: activations without a capability.
 
 use postern_abi::ErrorCode;
+use postern_abi::op::entry::ContextState;
 use postern_abi::op::{reason, scheduler};
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
@@ -50,16 +51,6 @@ pub enum Wait {
     /// A caller: it is the front context of its entry, free, and nobody is to
     /// be let in before.
     Front,
-}
-
-/// How a context goes back to its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WayBack {
-    /// By the general path; whatever is not a context, too.
-    General,
-    /// It is a front context which the fast path has entered, its caller waits,
-    /// and there is nothing to look after but the two of them.
-    Plain,
 }
 
 /// In which queue a thread stands. At most one at a time.
@@ -170,57 +161,73 @@ pub struct SenderRun {
     pub cursor: Option<u32>,
 }
 
-/// A thread.
+/// A thread, or a context of an entry.
+///
+/// What the fast paths use comes first and in this order, the small fields side
+/// by side, so that several are set by one instruction.
+#[repr(C)]
 pub struct Thread<M: Machine> {
     /// Registers of the activation.
     pub user: UserState,
     /// What it is doing.
     pub state: State,
+    /// What the fast paths need to know about what it waits for.
+    pub wait: Wait,
+    /// What it is doing as a context; without a meaning for others.
+    pub context_state: ContextState,
+    /// Priority it runs at: its own or that of its caller.
+    pub effective: u8,
+    /// Priority of its own.
+    pub priority: u8,
+    /// Number of crossings between it and the thread that began the chain.
+    pub depth: u8,
     /// Something may be there for it to receive: a sender, or a signal. Set when
     /// something comes, cleared when a receive found nothing more.
     pub pending: bool,
-    /// What the fast paths need to know about what it waits for.
-    pub wait: Wait,
-    /// What the fast paths need to know about the end of its crossing.
-    pub way_back: WayBack,
     /// Its task, where the fast paths look; nowhere while it has none.
     pub home: Ref<Task<M>>,
     /// The root of its task's page tables.
     pub root: M::Root,
-    /// Priority of its own.
-    pub priority: u8,
-    /// Priority it runs at: its own or that of its caller.
-    pub effective: u8,
+    /// What its relay window shows, cached: switching to it looks nothing up.
+    pub window: M::Window,
+    /// Of a front context which the fast path has entered: its caller, who
+    /// waits, while there is nothing to look after at the end of the crossing but
+    /// the two of them. Else nowhere.
+    pub back: Ref<Self>,
     /// The right to answer of the last call that it received.
     pub caller: Option<Caller<M>>,
+    /// The thread that holds the implicit right to answer its call, or the
+    /// context that it runs in meanwhile.
+    pub answerer: Option<Ref<Thread<M>>>,
+    /// Who pays for its time: itself, or the thread that began the chain of
+    /// crossings.
+    pub payer: Ref<Thread<M>>,
+    /// Of a context: the gate that the crossing came through; has a meaning
+    /// unless the context is free.
+    pub through: Option<Ref<Gate<M>>>,
     /// Number of its own last call.
     pub call_number: u32,
+    /// Number of the last run of modify senders that its waiting message had
+    /// its turn in, or that began before it waited.
+    pub run_seen: u32,
     /// The task it is at home in.
     pub task: Option<Ref<Task<M>>>,
     /// Its UTCB.
     pub utcb: Option<M::Utcb>,
     /// From whom it wants to receive.
     pub source: Source<M>,
-    /// Links of the queue it stands in.
-    pub links: QueueLinks,
     /// The queue it stands in.
     pub queue: Queue<M>,
-    /// What its relay window shows, cached: switching to it looks nothing up.
-    pub window: M::Window,
+    /// Links of the queue it stands in.
+    pub links: QueueLinks,
     /// Senders that wait for it to receive.
     pub senders: WaitQueue,
     /// Threads that wait for its messages only.
     pub listeners: WaitQueue,
     /// The run of modify senders over its senders.
     pub sender_run: SenderRun,
-    /// Number of the last run that its waiting message had its turn in, or
-    /// that began before it waited.
-    pub run_seen: u32,
     /// What it is sending.
     pub message: Option<Message<M>>,
-    /// The thread that holds the implicit right to answer its call, or the
-    /// context that it runs in meanwhile.
-    pub answerer: Option<Ref<Thread<M>>>,
     /// Receive timeout of the call it is sending.
     pub receive_timeout: Timeout,
     /// Position in the heap of timeouts, if it has a deadline.
@@ -240,13 +247,15 @@ pub struct Thread<M: Machine> {
     pub fault: Option<Fault>,
     /// Of whom it asks what, while `fault` is there.
     pub asks: Asks,
-    /// What it is the virtual CPU of a guest with, if it is one.
-    pub vcpu: Option<M::Vcpu>,
     /// Refused system calls leave a record in its UTCB.
     pub diagnose: bool,
+    /// It was stopped while it was abroad: it stops when it comes home.
+    pub stop_pending: bool,
+    /// What it is the virtual CPU of a guest with, if it is one.
+    pub vcpu: Option<M::Vcpu>,
     /// A long operation that it does before it returns to the user.
     pub work: Option<crate::work::Work<M>>,
-    /// Nanoseconds of its time slice.
+    /// Nanoseconds of the time slice that it pays for.
     pub slice: u64,
     /// Nanoseconds left of its time slice when it was interrupted by somebody
     /// more urgent; `None`: a whole one.
@@ -261,12 +270,6 @@ pub struct Thread<M: Machine> {
     pub ended: (u64, u64),
     /// A thread, or a context of an entry.
     pub role: Role<M>,
-    /// Number of crossings between it and the thread that began the chain.
-    pub depth: u8,
-    /// Who pays for its time; `None`: itself.
-    pub payer: Option<Ref<Thread<M>>>,
-    /// It was stopped while it was abroad: it stops when it comes home.
-    pub stop_pending: bool,
 }
 
 impl<M: Machine> Thread<M> {
@@ -326,7 +329,8 @@ impl<M: Machine> Thread<M> {
         self.user.registers.rflags = CARRY;
     }
 
-    /// A thread that belongs nowhere yet.
+    /// A thread that belongs nowhere yet; whoever gives it a place says who pays
+    /// for it.
     #[must_use]
     pub fn new(priority: u8, header: Header) -> Self {
         Self {
@@ -334,7 +338,11 @@ impl<M: Machine> Thread<M> {
             state: State::New,
             pending: false,
             wait: Wait::Other,
-            way_back: WayBack::General,
+            context_state: ContextState::Free,
+            depth: 0,
+            payer: Ref::NOWHERE,
+            through: None,
+            back: Ref::NOWHERE,
             home: Ref::NOWHERE,
             root: M::Root::default(),
             priority,
@@ -372,8 +380,6 @@ impl<M: Machine> Thread<M> {
             of_task: (None, None),
             ended: (reason::NONE, 0),
             role: Role::Home,
-            depth: 0,
-            payer: None,
             stop_pending: false,
         }
     }

@@ -9,7 +9,6 @@ use super::{Share, View};
 use crate::Kernel;
 use crate::cap::Target;
 use crate::machine::Machine;
-use crate::object::thread::WayBack;
 use crate::object::{Relay, Task, Thread};
 use crate::run::Attention;
 
@@ -28,7 +27,7 @@ impl<M: Machine> Ledger for Kernel<M> {
     fn holdings(&mut self, of: Ref<Thread<M>>) -> Option<&mut Holdings<Ref<Thread<M>>, Share<M>>> {
         let thread = self.threads.get_mut(of)?;
         // Whoever asks may change them.
-        thread.way_back = WayBack::General;
+        thread.back = Ref::NOWHERE;
         Some(&mut thread.segments)
     }
 

@@ -103,6 +103,14 @@ impl ReadyQueue {
         0
     }
 
+    /// Whether all threads in the queue are less urgent than this; may be `false`
+    /// for priority 0 when the queue is empty.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_below(&self, priority: u8) -> bool {
+        self.top < priority
+    }
+
     /// How the threads in the queue compare with this priority: `Greater` is
     /// exact, `Equal` may also mean that there is none, for priority 0.
     #[inline(always)]

@@ -24,13 +24,13 @@ fn state(world: &World) -> Vec<String> {
             // Whoever is not waiting for an answer has no use for these.
             let answerer = it.answerer.filter(|_| it.state == State::Calling);
             let role = it.context().map(|context| {
-                let gate = context.gate.filter(|_| context.state != ContextState::Free);
-                (context.state, context.silent, gate)
+                let gate = it.through.filter(|_| it.context_state != ContextState::Free);
+                (it.context_state, context.silent, gate)
             });
             // What has no meaning while nobody runs in it.
             let (effective, depth, payer) = match it.state {
                 State::Idle => (it.priority, 0, None),
-                _ => (it.effective, it.depth, it.payer),
+                _ => (it.effective, it.depth, Some(it.payer)),
             };
             let r = &it.user.registers;
             let outputs = [r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.rflags, r.rip, r.rsp];
