@@ -144,6 +144,8 @@ impl<M: Machine> Kernel<M> {
                 to.state = State::Ready;
                 to.wait = Wait::Other;
                 to.context_state = ContextState::Active;
+                // It is; but four bytes side by side are one store.
+                to.pending = true;
                 to.back = caller;
                 to.caller = Some(Caller { thread: caller, number: from.call_number });
                 to.depth = from.depth + 1;
@@ -181,6 +183,7 @@ impl<M: Machine> Kernel<M> {
         from.state = State::Idle;
         from.wait = Wait::Front;
         from.context_state = ContextState::Free;
+        from.pending = true;
         from.back = Ref::NOWHERE;
         let to = to.choose();
         to.state = State::Ready;

@@ -175,15 +175,16 @@ pub struct Thread<M: Machine> {
     pub wait: Wait,
     /// What it is doing as a context; without a meaning for others.
     pub context_state: ContextState,
+    /// Something may be there for it to receive: a sender, or a signal. Set when
+    /// something comes, cleared when a receive found nothing more; always
+    /// set for a context, which receives from nobody.
+    pub pending: bool,
     /// Priority it runs at: its own or that of its caller.
     pub effective: u8,
     /// Priority of its own.
     pub priority: u8,
     /// Number of crossings between it and the thread that began the chain.
     pub depth: u8,
-    /// Something may be there for it to receive: a sender, or a signal. Set when
-    /// something comes, cleared when a receive found nothing more.
-    pub pending: bool,
     /// Its task, where the fast paths look; nowhere while it has none.
     pub home: Ref<Task<M>>,
     /// The root of its task's page tables.
