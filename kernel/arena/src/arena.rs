@@ -592,6 +592,14 @@ impl<'a, T> Other<'a, T> {
         unsafe { self.slot.as_ref().value.assume_init_ref() }
     }
 
+    /// The object, to change it.
+    #[inline(always)]
+    #[must_use]
+    pub fn object_mut(&mut self) -> &mut T {
+        // SAFETY: as above.
+        unsafe { self.slot.as_mut().value.assume_init_mut() }
+    }
+
     /// Makes it the chosen one.
     #[inline(always)]
     #[must_use]

@@ -13,7 +13,7 @@ use crate::Kernel;
 use crate::ipc::{Done, Outcome, Outgoing};
 use crate::machine::{Form, Machine, UserState};
 use crate::object::Thread;
-use crate::object::thread::{Expects, State};
+use crate::object::thread::{Expects, State, Wait};
 
 impl<M: Machine> Kernel<M> {
     /// A system call of the current thread: `rax` and the arguments `rdi rsi
@@ -73,6 +73,9 @@ impl<M: Machine> Kernel<M> {
             Code::Yield => {
                 self.output(thread, 0)?;
                 self.yield_current();
+                if let Some(thread) = self.threads.get_mut(thread) {
+                    thread.wait = Wait::Yielded;
+                }
                 Ok(Done::Settled)
             }
             Code::Sleep => self.sleep(thread, args[0]),

@@ -1,15 +1,24 @@
-//! The fast paths: the calls and answers that happen all the time, in as few
-//! instructions as it takes.
+//! The fast paths: the calls, answers and events that happen all the time, in
+//! as few instructions as it takes.
 //!
 //! A fast path is an optimisation and not a second semantics: a ladder of
-//! conditions, each of which leads to the general path ([`Kernel::syscall`])
-//! when it does not hold, and below the last of them the change itself. Nothing
-//! is changed before the last condition, and what is changed is exactly what
-//! the general path would change. It must never read the clock, look at a
-//! queue, or allocate.
+//! conditions, each of which leads to the general path ([`Kernel::syscall`] and
+//! the others) when it does not hold, and below the last of them the change
+//! itself. Nothing is changed before the last condition, and what is changed is
+//! exactly what the general path would change. It must never look through a
+//! queue or allocate.
+//!
+//! Here are messages that fit into the registers; longer ones are in `long`,
+//! signals, interrupts, faults and yielding in `events`.
+
+mod events;
+mod long;
+#[cfg(any(test, feature = "sim"))]
+mod simulated;
 
 use postern_abi::code::Delivery;
 use postern_abi::op::entry::{ContextState, DEPTH};
+use postern_abi::op::fault;
 use postern_abi::rights::Kind;
 use postern_arena::{Arena, Other, Ref};
 
@@ -42,6 +51,10 @@ pub trait GoOn<'a, const KIND: u64, R> {
 pub const CALL: u64 = Delivery::Call as u64;
 /// Output 0 of an answer.
 pub const REPLY: u64 = Delivery::Reply as u64;
+/// Output 0 of signals that arrive.
+pub const SIGNALS: u64 = Delivery::Notification as u64;
+/// Output 0 of a call that returns nothing.
+pub const NOTHING: u64 = 0;
 
 /// A tag of which the general path would do no more than deliver it with the
 /// words in the registers: no items, no flags, at most four words.
@@ -57,7 +70,7 @@ fn is_plain_call(tag: u64) -> bool {
     tag & 0x8000_0000_0000_ffff <= 4
 }
 
-/// From the slot to the one who gets the message, for the paths of a call.
+/// From the one who calls to the one who gets the message.
 struct Way<'a, M: Machine> {
     /// Who calls.
     from: &'a mut Thread<M>,
@@ -72,6 +85,7 @@ struct Way<'a, M: Machine> {
 }
 
 impl<'a, M: Machine> Way<'a, M> {
+    /// From a slot of the current thread.
     #[inline(always)]
     fn find(
         threads: &'a mut Arena<Thread<M>>,
@@ -92,6 +106,122 @@ impl<'a, M: Machine> Way<'a, M> {
         let to = others.find(receiver)?;
         Some(Self { from, caller, gate, label, receiver, to })
     }
+
+    /// Delivers a call to a thread that waits for one. The caller waits as
+    /// `wait` says.
+    #[inline(always)]
+    fn call<R>(
+        self,
+        current: &mut Option<Ref<Thread<M>>>,
+        machine: &mut M,
+        (tag, words): (u64, [u64; 4]),
+        wait: Wait,
+        then: impl GoOn<'a, CALL, R>,
+    ) -> R {
+        let Self { from, caller, label, receiver, to, .. } = self;
+        let to = to.choose();
+        from.state = State::Calling;
+        from.wait = wait;
+        from.answerer = Some(receiver);
+        from.call_number = from.call_number.wrapping_add(1);
+        to.state = State::Ready;
+        to.wait = Wait::Other;
+        to.caller = Some(Caller { thread: caller, number: from.call_number });
+        if from.effective > to.effective {
+            to.effective = from.effective;
+        }
+        *current = Some(receiver);
+        machine.hand_over(from.root, to.root, to.window);
+        then.go_on(Resume { user: &mut to.user, label, tag, words })
+    }
+
+    /// Begins a crossing into a front context.
+    #[inline(always)]
+    fn cross<R>(
+        self,
+        current: &mut Option<Ref<Thread<M>>>,
+        machine: &mut M,
+        (tag, words): (u64, [u64; 4]),
+        begin: impl GoOn<'a, CALL, R>,
+    ) -> R {
+        let Self { from, caller, gate, label, receiver, to } = self;
+        let to = to.choose();
+        to.through = Some(gate);
+        from.state = State::Calling;
+        from.wait = Wait::Answer;
+        from.answerer = Some(receiver);
+        from.call_number = from.call_number.wrapping_add(1);
+        to.state = State::Ready;
+        to.wait = Wait::Other;
+        to.context_state = ContextState::Active;
+        // It is; but four bytes side by side are one store.
+        to.pending = true;
+        to.back = caller;
+        to.caller = Some(Caller { thread: caller, number: from.call_number });
+        to.depth = from.depth + 1;
+        to.payer = from.payer;
+        to.effective = to.priority.max(from.effective);
+        *current = Some(receiver);
+        machine.hand_over(from.root, to.root, to.window);
+        begin.go_on(Resume { user: &mut to.user, label, tag, words })
+    }
+}
+
+/// From the one who answers to the one who gets the answer.
+struct Back<'a, M: Machine> {
+    from: &'a mut Thread<M>,
+    caller: Ref<Thread<M>>,
+    to: Other<'a, Thread<M>>,
+}
+
+impl<'a, M: Machine> Back<'a, M> {
+    /// The answerer, who receives besides, goes on waiting for a message, and
+    /// the caller goes on.
+    #[inline(always)]
+    fn reply<const KIND: u64, R>(
+        self,
+        current: &mut Option<Ref<Thread<M>>>,
+        machine: &mut M,
+        (label, tag, words): (u64, u64, [u64; 4]),
+        then: impl GoOn<'a, KIND, R>,
+    ) -> R {
+        let Self { from, caller, to } = self;
+        from.caller = None;
+        from.effective = from.priority;
+        from.state = State::Receiving;
+        from.wait = Wait::Message;
+        from.source = Source::Open;
+        let to = to.choose();
+        to.state = State::Ready;
+        to.wait = Wait::Other;
+        *current = Some(caller);
+        machine.hand_over(from.root, to.root, to.window);
+        then.go_on(Resume { user: &mut to.user, label, tag, words })
+    }
+
+    /// The front context is free again, and the caller goes on.
+    #[inline(always)]
+    fn leave<R>(
+        self,
+        current: &mut Option<Ref<Thread<M>>>,
+        machine: &mut M,
+        (label, tag, words): (u64, u64, [u64; 4]),
+        then: impl GoOn<'a, REPLY, R>,
+    ) -> R {
+        let Self { from, caller, to } = self;
+        from.caller = None;
+        from.state = State::Idle;
+        from.wait = Wait::Front;
+        from.context_state = ContextState::Free;
+        from.pending = true;
+        from.back = Ref::NOWHERE;
+        let to = to.choose();
+        to.state = State::Ready;
+        to.wait = Wait::Other;
+        *current = Some(caller);
+        machine.hand_over(from.root, to.root, to.window);
+        then.go_on(Resume { user: &mut to.user, label, tag, words })
+    }
 }
 
 impl<M: Machine> Kernel<M> {
@@ -111,49 +241,14 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
         let way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
-        let Way { from, caller, gate, label, receiver, to } = way;
-        match to.object().wait {
+        let message = (tag, words);
+        match way.to.object().wait {
             Wait::Message => {
-                // Nothing can go wrong from here on.
-                let to = to.choose();
-                from.state = State::Calling;
-                from.wait = Wait::Answer;
-                from.answerer = Some(receiver);
-                from.call_number = from.call_number.wrapping_add(1);
-                to.state = State::Ready;
-                to.wait = Wait::Other;
-                to.caller = Some(Caller { thread: caller, number: from.call_number });
-                if from.effective > to.effective {
-                    to.effective = from.effective;
-                }
-                self.current = Some(receiver);
-                self.machine.hand_over(from.root, to.root, to.window);
-                Some(then.go_on(Resume { user: &mut to.user, label, tag, words }))
+                let wait = Wait::Answer;
+                Some(way.call(&mut self.current, &mut self.machine, message, wait, then))
             }
-            Wait::Front => {
-                if usize::from(from.depth) >= DEPTH {
-                    return None;
-                }
-                // Nothing can go wrong from here on.
-                let to = to.choose();
-                to.through = Some(gate);
-                from.state = State::Calling;
-                from.wait = Wait::Answer;
-                from.answerer = Some(receiver);
-                from.call_number = from.call_number.wrapping_add(1);
-                to.state = State::Ready;
-                to.wait = Wait::Other;
-                to.context_state = ContextState::Active;
-                // It is; but four bytes side by side are one store.
-                to.pending = true;
-                to.back = caller;
-                to.caller = Some(Caller { thread: caller, number: from.call_number });
-                to.depth = from.depth + 1;
-                to.payer = from.payer;
-                to.effective = to.priority.max(from.effective);
-                self.current = Some(receiver);
-                self.machine.hand_over(from.root, to.root, to.window);
-                Some(begin.go_on(Resume { user: &mut to.user, label, tag, words }))
+            Wait::Front if usize::from(way.from.depth) < DEPTH => {
+                Some(way.cross(&mut self.current, &mut self.machine, message, begin))
             }
             _ => None,
         }
@@ -162,12 +257,13 @@ impl<M: Machine> Kernel<M> {
     /// The return from a front context which the fast path has entered, with an
     /// answer that fits into the registers.
     #[inline(always)]
-    pub fn fast_return(
-        &mut self,
+    pub fn fast_return<'a, R>(
+        &'a mut self,
         label: u64,
         tag: u64,
         words: [u64; 4],
-    ) -> Option<Resume<'_, REPLY>> {
+        then: impl GoOn<'a, REPLY, R>,
+    ) -> Option<R> {
         if !is_plain(tag) {
             return None;
         }
@@ -178,55 +274,47 @@ impl<M: Machine> Kernel<M> {
         if waiting.wait != Wait::Answer || self.clock.has_rival(&self.ready, waiting.effective) {
             return None;
         }
-        // Nothing can go wrong from here on.
-        from.caller = None;
-        from.state = State::Idle;
-        from.wait = Wait::Front;
-        from.context_state = ContextState::Free;
-        from.pending = true;
-        from.back = Ref::NOWHERE;
-        let to = to.choose();
-        to.state = State::Ready;
-        to.wait = Wait::Other;
-        self.current = Some(caller);
-        self.machine.hand_over(from.root, to.root, to.window);
-        Some(Resume { user: &mut to.user, label, tag, words })
+        let back = Back { from, caller, to };
+        Some(back.leave(&mut self.current, &mut self.machine, (label, tag, words), then))
     }
 
     /// An answer that fits into the registers, to a caller that waits for ever,
-    /// by a thread for which nothing else is there to receive.
+    /// by a thread for which nothing else is there to receive. A caller that
+    /// made a system call goes on in `then`, one whose fault was handled, with
+    /// all of its registers, in `again`.
     #[inline(always)]
-    pub fn fast_reply_receive(
-        &mut self,
+    pub fn fast_reply_receive<'a, R>(
+        &'a mut self,
         label: u64,
         tag: u64,
         words: [u64; 4],
-    ) -> Option<Resume<'_, REPLY>> {
+        then: impl GoOn<'a, REPLY, R>,
+        again: impl GoOn<'a, NOTHING, R>,
+    ) -> Option<R> {
         if !is_plain(tag) {
             return None;
         }
         let (from, others) = self.threads.chosen()?;
-        let caller = from.caller?;
-        let to = others.find(caller.thread)?;
+        let Caller { thread: caller, number } = from.caller?;
+        let to = others.find(caller)?;
         let waiting = to.object();
-        if waiting.wait != Wait::Answer || waiting.call_number != caller.number {
+        if waiting.call_number != number {
             return None;
         }
         if from.pending || self.clock.has_rival(&self.ready, waiting.effective) {
             return None;
         }
-        // Nothing can go wrong from here on.
-        let to = to.choose();
-        from.caller = None;
-        from.effective = from.priority;
-        from.state = State::Receiving;
-        from.wait = Wait::Message;
-        from.source = Source::Open;
-        to.state = State::Ready;
-        to.wait = Wait::Other;
-        self.current = Some(caller.thread);
-        self.machine.hand_over(from.root, to.root, to.window);
-        Some(Resume { user: &mut to.user, label, tag, words })
+        let (wait, answer) = (waiting.wait, (label, tag, words));
+        let mut back = Back { from, caller, to };
+        if wait == Wait::Answer {
+            return Some(back.reply(&mut self.current, &mut self.machine, answer, then));
+        }
+        core::hint::cold_path();
+        if wait != Wait::Handler || tag & 0x3f != 0 && words[0] != fault::RESUME {
+            return None;
+        }
+        back.to.object_mut().fault = None;
+        Some(back.reply(&mut self.current, &mut self.machine, answer, again))
     }
 
     /// Switches the fast paths on or off: without them everything is the same,
@@ -242,60 +330,5 @@ impl<M: Machine> Kernel<M> {
     /// one at the next way out.
     pub(crate) fn settle_paths(&mut self) {
         self.general_only = !self.fast_paths || self.work_list.is_some();
-    }
-}
-
-#[cfg(any(test, feature = "sim"))]
-mod simulated {
-    use postern_abi::Code;
-
-    use super::{CALL, GoOn, Resume};
-    use crate::Kernel;
-    use crate::machine::{Form, Machine};
-
-    /// Behind the system call.
-    struct Behind;
-    /// At the beginning of a crossing.
-    struct Begin;
-
-    impl<const KIND: u64> GoOn<'_, KIND, ()> for Behind {
-        /// Puts the outputs where the general path puts them.
-        fn go_on(self, resume: Resume<'_, KIND>) {
-            assert_eq!(resume.user.form, Form::Outputs);
-            let registers = &mut resume.user.registers;
-            (registers.rax, registers.rdi, registers.rsi) = (KIND, resume.label, resume.tag);
-            [registers.rdx, registers.r10, registers.r8, registers.r9] = resume.words;
-            registers.rflags = 0;
-        }
-    }
-
-    impl GoOn<'_, CALL, ()> for Begin {
-        fn go_on(self, resume: Resume<'_, CALL>) {
-            resume.user.form = Form::Outputs;
-            (resume.user.registers.rip, resume.user.registers.rsp) = resume.user.begin;
-            Behind.go_on(resume);
-        }
-    }
-
-    impl<M: Machine> Kernel<M> {
-        /// A system call as a machine makes it: by the fast path, if there is
-        /// one and it can be taken. Says whether it was.
-        pub fn system_call(&mut self, rax: u64, args: [u64; 6]) -> bool {
-            let [rdi, rsi, w0, w1, w2, w3] = args;
-            let words = [w0, w1, w2, w3];
-            let done = if rax == Code::Call.plain() {
-                self.fast_call(rdi, rsi, words, Behind, Begin)
-            } else if rax == Code::ReplyReceive.plain() {
-                self.fast_reply_receive(rdi, rsi, words).map(|resume| Behind.go_on(resume))
-            } else if rax == Code::Return.plain() {
-                self.fast_return(rdi, rsi, words).map(|resume| Behind.go_on(resume))
-            } else {
-                None
-            };
-            if done.is_none() {
-                self.syscall(rax, args);
-            }
-            done.is_some()
-        }
     }
 }

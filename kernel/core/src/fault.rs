@@ -18,9 +18,11 @@ use crate::object::Thread;
 use crate::object::thread::{Asks, Expects, Message, State};
 use crate::work::Work;
 
-/// What a fault is about: an address, or the CPU's error code.
-fn detail(fault: Fault) -> u64 {
-    if fault.vector == 14 { fault.address } else { fault.error }
+impl Fault {
+    /// What it is about: an address, or the CPU's error code.
+    pub(crate) fn detail(self) -> u64 {
+        if self.vector == 14 { self.address } else { self.error }
+    }
 }
 
 impl<M: Machine> Kernel<M> {
@@ -45,7 +47,7 @@ impl<M: Machine> Kernel<M> {
     /// Sends the fault to the handler; `false` if there is none (any more).
     fn tell_handler(&mut self, thread: Ref<Thread<M>>, fault: Fault) -> bool {
         let rip = self.threads.get(thread).map_or(0, |faulted| faulted.user.registers.rip);
-        let words = [u64::from(fault.vector), detail(fault), rip, fault.error];
+        let words = [u64::from(fault.vector), fault.detail(), rip, fault.error];
         self.tell(thread, fault, Asks::Fault, Tag::new(protocol::FAULT, 4), words)
     }
 
@@ -83,20 +85,27 @@ impl<M: Machine> Kernel<M> {
         sent.is_ok()
     }
 
-    /// A thread that waits with its registers got its answer.
-    pub(crate) fn fault_answered(&mut self, thread: Ref<Thread<M>>, answered: &Answered<M>) {
-        let Some(faulted) = self.threads.get_mut(thread) else { return };
+    /// A thread that waits with its registers got its answer. It is returned if
+    /// it is to go on as it was.
+    pub(crate) fn fault_answered(
+        &mut self,
+        thread: Ref<Thread<M>>,
+        answered: &Answered<M>,
+    ) -> Option<Ref<Thread<M>>> {
+        let faulted = self.threads.get_mut(thread)?;
         match faulted.asks {
-            Asks::Fault => {}
-            Asks::Hypercall => return self.hypercall_answered(thread, answered),
-            Asks::Exit(_) => return self.exit_answered(thread, answered),
+            Asks::Fault => {
+                if answered.tag.words() == 0 || answered.words[0] == answer::RESUME {
+                    faulted.fault = None;
+                    faulted.answerer = None;
+                    return Some(thread);
+                }
+                self.lose_handler(thread);
+            }
+            Asks::Hypercall => self.hypercall_answered(thread, answered),
+            Asks::Exit(_) => self.exit_answered(thread, answered),
         }
-        if answered.tag.words() == 0 || answered.words[0] == answer::RESUME {
-            faulted.fault = None;
-            self.wake(thread);
-        } else {
-            self.lose_handler(thread);
-        }
+        None
     }
 
     /// The handler is gone or gave up. The thread ends, but not from within
@@ -131,6 +140,6 @@ impl<M: Machine> Kernel<M> {
             return self.quarantine(thread);
         }
         let why = self.end_reason(thread, fault);
-        self.end_thread(thread, State::Faulted, [why, detail(fault), rip, fault.error]);
+        self.end_thread(thread, State::Faulted, [why, fault.detail(), rip, fault.error]);
     }
 }

@@ -55,7 +55,7 @@ mod tests;
 pub mod work;
 
 pub use boot::BootError;
-pub use fast::{CALL, GoOn, REPLY, Resume};
+pub use fast::{CALL, GoOn, NOTHING, REPLY, Resume, SIGNALS};
 
 use core::cell::Cell;
 

@@ -78,6 +78,44 @@ impl<M: Machine> Clock<M> {
         self.slice_end
     }
 
+    /// Whether the running thread shares its time with equals.
+    #[inline(always)]
+    pub(crate) fn has_slice(&self) -> bool {
+        self.slice_end.is_some()
+    }
+
+    /// The time from now on belongs to another one.
+    #[inline(always)]
+    pub(crate) fn change_payer(&mut self, payer: Ref<Thread<M>>) {
+        self.payer = Some(payer);
+        self.switches += 1;
+    }
+
+    /// The running thread, who pays for itself, gives way to an equal one who
+    /// does, too, with a slice of this length; returns what the first is
+    /// charged. The timer may stay armed for an earlier slice: it comes for
+    /// nothing then. `None`: it would have to be armed.
+    #[inline(always)]
+    pub(crate) fn turn(
+        &mut self,
+        from: Ref<Thread<M>>,
+        to: Ref<Thread<M>>,
+        slice: u64,
+        machine: &mut M,
+    ) -> Option<u64> {
+        if self.payer != Some(from) {
+            return None;
+        }
+        let now = machine.now();
+        let end = now + slice;
+        if self.armed? > end {
+            return None;
+        }
+        self.slice_end = Some(end);
+        self.change_payer(to);
+        Some(now - core::mem::replace(&mut self.since, now))
+    }
+
     /// Whether somebody who is ready has to be looked at before a thread of
     /// this priority goes on: a more urgent one, or an equal one and the slice
     /// has not begun.
@@ -146,6 +184,7 @@ impl<M: Machine> Kernel<M> {
             self.handoff = None;
         }
         let Some(detached) = self.threads.get_mut(thread) else { return };
+        detached.settle_yield();
         detached.wait = Wait::Other;
         let queue = core::mem::replace(&mut detached.queue, Queue::None);
         self.leave(thread, queue);
@@ -497,6 +536,7 @@ impl<M: Machine> Kernel<M> {
                     self.current = next.and_then(|index| self.threads.at(index));
                     if let Some(thread) = self.current.and_then(|t| self.threads.get_mut(t)) {
                         thread.queue = Queue::None;
+                        thread.settle_yield();
                     }
                 }
             }
@@ -557,6 +597,13 @@ impl<M: Machine> Kernel<M> {
         let now = self.machine.now();
         self.account(now);
         self.clock.payer = Some(payer);
+    }
+
+    /// Charges the time until now to whom it belongs.
+    #[inline(always)]
+    pub(crate) fn charge_time(&mut self) {
+        let now = self.machine.now();
+        self.account(now);
     }
 
     /// Charges the time since the last call to whom it belongs.

@@ -5,7 +5,8 @@ use postern_arena::Ref;
 
 use crate::Kernel;
 use crate::object::Binding;
-use crate::object::thread::{Source, State, Wait};
+use crate::machine::Form;
+use crate::object::thread::{Asks, Queue, Source, State, Wait};
 use crate::sim::Sim;
 
 impl Kernel<Sim> {
@@ -43,6 +44,16 @@ impl Kernel<Sim> {
                 Wait::Answer => {
                     assert_eq!(thread.state, State::Calling);
                     assert!(plain && thread.segments.lent.is_none());
+                }
+                Wait::Handler => {
+                    assert_eq!((thread.state, thread.asks), (State::Calling, Asks::Fault));
+                    assert!(thread.fault.is_some() && thread.user.form == Form::Full);
+                    assert!(thread.timeout.is_none() && thread.segments.lent.is_none());
+                }
+                Wait::Yielded => {
+                    assert!(matches!(thread.queue, Queue::Ready), "has given way to nobody");
+                    assert_eq!((thread.state, thread.user.form), (State::Ready, Form::Outputs));
+                    assert!(plain && thread.work.is_none() && thread.slice_left.is_none());
                 }
                 Wait::Front => {
                     assert_eq!(thread.state, State::Idle);

@@ -95,7 +95,7 @@ impl<M: Machine> Kernel<M> {
 
     /// Answers: through the implicit right, or the saved one in slot `saved`.
     /// The caller that got its answer is returned, to be made ready; `None` if
-    /// it was a fault that was answered, which settles itself.
+    /// it asked for something else than to go on, which settles itself.
     pub(crate) fn answer(
         &mut self,
         thread: Ref<Thread<M>>,
@@ -157,8 +157,8 @@ impl<M: Machine> Kernel<M> {
         }
         if faulted {
             self.detach(caller.thread);
-            self.fault_answered(caller.thread, &Answered { by: thread, label, tag, words });
-            return Ok(None);
+            let answered = Answered { by: thread, label, tag, words };
+            return Ok(self.fault_answered(caller.thread, &answered));
         }
         self.copy_words(thread, caller.thread, tag.words());
         self.detach(caller.thread);

@@ -51,6 +51,12 @@ pub enum Wait {
     /// A caller: it is the front context of its entry, free, and nobody is to
     /// be let in before.
     Front,
+    /// What becomes of it after a fault, which a handler was told of.
+    Handler,
+    /// Nothing: it has given way to others by the fast path, and stands in the
+    /// ready queue. Its outputs, which are 0, are not written
+    /// ([`Thread::settle_yield`]).
+    Yielded,
 }
 
 /// In which queue a thread stands. At most one at a time.
@@ -322,6 +328,15 @@ impl<M: Machine> Thread<M> {
         registers.rsi = tag.bits();
         [registers.rdx, registers.r10, registers.r8, registers.r9] = words;
         registers.rflags = 0;
+    }
+
+    /// To be called before it is resumed by the general path, or leaves the ready
+    /// queue for something else.
+    pub(crate) fn settle_yield(&mut self) {
+        if self.wait == Wait::Yielded {
+            self.wait = Wait::Other;
+            self.succeed(0, 0, Tag::default(), [0; 4]);
+        }
     }
 
     /// Sets what its system call returns: an error, and nothing else.

@@ -29,6 +29,16 @@ impl Default for QueueLinks {
     }
 }
 
+impl QueueLinks {
+    /// Whether `thread`, whose links these are and who stands in a queue, is the
+    /// only one of its priority there.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_alone(&self, thread: u32) -> bool {
+        self.next == thread
+    }
+}
+
 /// Where the links of threads are kept.
 pub trait Threads {
     /// The links of the thread with this arena index, which is in a queue or
@@ -123,6 +133,22 @@ impl ReadyQueue {
     #[must_use]
     pub fn has(&self, priority: u8) -> bool {
         self.bits[usize::from(priority) / 64] >> (priority % 64) & 1 != 0
+    }
+
+    /// The first thread of the highest priority, if that is this one.
+    #[inline(always)]
+    #[must_use]
+    pub fn first_of(&self, priority: u8) -> Option<u32> {
+        let first = self.first[usize::from(priority)];
+        (first != NONE && self.top == priority).then_some(first)
+    }
+
+    /// Puts a thread, whose links are given, in the place of the only one of its
+    /// priority ([`QueueLinks::is_alone`]).
+    #[inline(always)]
+    pub fn put_alone(&mut self, links: &mut QueueLinks, thread: u32, priority: u8) {
+        *links = QueueLinks { next: thread, previous: thread, priority, ..*links };
+        self.first[usize::from(priority)] = thread;
     }
 
     /// Puts a thread behind all of its priority.

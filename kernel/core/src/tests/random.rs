@@ -147,7 +147,9 @@ pub(super) fn apply(world: &mut World, step: &Step) {
         }
         Step::Interrupt => {
             if world.kernel.machine.masked & 1 == 0 {
-                world.kernel.interrupt(0);
+                let taken = world.kernel.interrupted(0);
+                world.note("interrupt", taken);
+                world.leave();
             }
         }
         Step::Mask { operation: 2 } => {
@@ -303,7 +305,10 @@ pub(super) fn apply(world: &mut World, step: &Step) {
             world.call(Code::Exit.plain(), [0; 6]);
         }
         Step::Fault => {
-            world.kernel.fault(crate::machine::Fault { vector: 14, error: 4, address: 8 });
+            let fault = crate::machine::Fault { vector: 14, error: 4, address: 8 };
+            let taken = world.kernel.faulted(fault);
+            world.note("fault", taken);
+            world.leave();
         }
         Step::Hypercall => {
             world.at_instruction(postern_abi::hypercall::VMCALL);

@@ -1,16 +1,19 @@
 //! The fast paths are no second semantics: two kernels, one with them and one
 //! without, do the same and are compared after each step.
 
-use std::format;
+use core::cell::RefCell;
+use std::collections::BTreeMap;
+use std::{format, vec};
 use std::string::String;
 use std::vec::Vec;
 
+use postern_abi::image::init;
 use postern_abi::op::entry::ContextState;
 
 use super::random::step::{Step, step};
 use super::random::{BASE, apply, furnished, somebody_runs};
 use super::world::World;
-use crate::object::thread::State;
+use crate::object::thread::{Queue, State, Wait};
 
 /// All that programs could tell apart.
 fn state(world: &World) -> Vec<String> {
@@ -33,12 +36,18 @@ fn state(world: &World) -> Vec<String> {
                 _ => (it.effective, it.depth, Some(it.payer)),
             };
             let r = &it.user.registers;
-            let outputs = [r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.rflags, r.rip, r.rsp];
+            let mut outputs =
+                [r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.rflags, r.rip, r.rsp];
+            if it.wait == Wait::Yielded {
+                outputs[..8].fill(0);
+            }
+            // What is left of the links of one that stands nowhere.
+            let links = (!matches!(it.queue, Queue::None)).then_some(it.links);
             let deadline = it.timeout.is_some();
             format!(
                 "{reference:?} {:?} {effective} {caller:?} {} {answerer:?} {role:?} {outputs:x?} \
                  {deadline} {:?} {:?} {} {:?} {:?}",
-                it.state, it.call_number, it.slice_left, it.window, depth, payer, it.links,
+                it.state, it.call_number, it.slice_left, it.window, depth, payer, links,
             )
         })
         .collect();
@@ -49,43 +58,119 @@ fn state(world: &World) -> Vec<String> {
     all
 }
 
+/// Something that the thread which runs may well do now: answer who waits for
+/// it, or call somebody; `init` never waits for messages.
+fn apt(world: &World, choice: u32) -> Step {
+    let kernel = &world.kernel;
+    let thread = kernel.current.and_then(|it| kernel.threads.get(it)).expect("somebody runs");
+    let (kind, detail) = (choice % 16, choice / 16);
+    let (item, items) = (BASE + 8 + detail % 2, (detail / 2 % 3 == 0) as usize);
+    let window = BASE + 16 + detail % 11;
+    match kind {
+        0 => return Step::Interrupt,
+        1 => return Step::Mask { operation: 2 },
+        2 => return Step::Fault,
+        3 => return Step::Yield,
+        4 => return Step::Signal { notification: BASE + 7, bits: 1 },
+        _ => {}
+    }
+    if thread.is_context() && kind < 14 {
+        return match kind % 2 {
+            0 => Step::QuickReturn,
+            _ => Step::Return { item, items },
+        };
+    }
+    if thread.caller.is_some() && kind < 14 {
+        return match kind % 2 {
+            0 => Step::Serve { first: false },
+            _ => Step::Reply { wait: true, saved: false, handle: 0, item, items },
+        };
+    }
+    if world.current() != 0 && kind < 10 {
+        return Step::Receive { window, timeout: 2, closed: false, source: 0 };
+    }
+    let gate = BASE + [4, 5, 6, 10, 12][(detail / 8 % 5) as usize];
+    match kind % 2 {
+        0 => Step::Quick { gate },
+        _ => Step::Send { slot: gate, call: true, items, item, moved: false, send: 2, receive: 2 },
+    }
+}
+
 #[test]
 fn fast_paths_change_nothing_but_the_time() {
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
-    let config = Config { cases: 6000, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 2000, failure_persistence: None, max_shrink_iters: 5000, ..Config::default() };
     let mut runner = TestRunner::new(config);
-    let counted = core::cell::Cell::new(0);
+    let counted = RefCell::new(BTreeMap::<String, u64>::new());
     // Mostly what has a fast path, and everything else that can happen between.
-    let gate = BASE + 4..BASE + 7;
     let step = prop_oneof![
-        1 => step(),
-        4 => gate.prop_map(|gate| Step::Quick { gate }),
-        4 => any::<bool>().prop_map(|first| Step::Serve { first }),
-        3 => prop_oneof![Just(BASE + 10), Just(BASE + 12)].prop_map(|gate| Step::Quick { gate }),
-        3 => Just(Step::QuickReturn),
+        1 => step().prop_map(Some),
+        1 => Just(Some(Step::BindIrq { notification: BASE + 7 })),
+        1 => (BASE..BASE + 4, BASE + 4..BASE + 7)
+            .prop_map(|(thread, gate)| Some(Step::FaultGate { thread, gate })),
+        1 => (BASE..BASE + 2, prop_oneof![Just(200u64), 150..200u64])
+            .prop_map(|(thread, priority)| Some(Step::Priority { thread, priority })),
+        16 => Just(None),
     ];
+    let step = (step, any::<u32>());
     let result = runner.run(&prop::collection::vec(step, 150..250), |steps| {
         let (mut fast, mut general) = (furnished(), furnished());
         general.kernel.set_fast_paths(false);
-        for step in &steps {
+        // The one with a notification is the most urgent one, and handles the
+        // faults of the others.
+        let fault_gate = |thread| Step::FaultGate { thread, gate: BASE + 4 };
+        for step in [
+            Step::BindIrq { notification: BASE + 7 },
+            fault_gate(BASE + 1),
+            fault_gate(BASE + 3),
+            Step::Priority { thread: init::THREAD, priority: 199 },
+        ] {
+            apply(&mut fast, &step);
+            apply(&mut general, &step);
+        }
+        for (step, choice) in &steps {
             if !somebody_runs(&mut fast) {
                 break;
             }
             assert!(somebody_runs(&mut general));
+            let step = &step.clone().unwrap_or_else(|| apt(&fast, *choice));
             apply(&mut fast, step);
             apply(&mut general, step);
-            assert_eq!(state(&fast), state(&general), "after {step:?}");
+            let (with, without) = (state(&fast), state(&general));
+            let differ = with.iter().zip(&without).find(|pair| pair.0 != pair.1);
+            prop_assert!(with == without, "after {step:?}: with and without: {differ:#?}");
         }
         assert_eq!(general.fast, 0, "the fast paths are off");
-        counted.set(counted.get() + fast.fast);
+        let mut taken = counted.borrow_mut();
+        for (what, count) in fast.taken {
+            *taken.entry(what).or_default() += count;
+        }
         Ok(())
     });
     if let Err(failure) = result {
         panic!("{failure}");
     }
-    let taken = counted.get();
-    assert!(taken > 1000, "only {taken} system calls took a fast path");
+    let taken = counted.into_inner();
+    std::eprintln!("{taken:?}");
+    for what in [
+        "Some(Call) short",
+        "Some(Call) long",
+        "Some(Call) items",
+        "Some(Call) object",
+        "Some(ReplyReceive) short",
+        "Some(ReplyReceive) long",
+        "Some(ReplyReceive) items",
+        "Some(Return) short",
+        "Some(Return) long",
+        "Some(Return) items",
+        "Some(Yield) short",
+        "interrupt",
+        "fault",
+    ] {
+        let count = taken.get(what).copied().unwrap_or(0);
+        assert!(count > 50, "the fast path of {what} was taken {count} times only: {taken:?}");
+    }
 }
 
 #[test]

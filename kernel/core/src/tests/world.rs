@@ -2,6 +2,9 @@
 //! calls written as functions.
 
 use std::boxed::Box;
+use std::collections::BTreeMap;
+use std::format;
+use std::string::String;
 use std::vec;
 use std::vec::Vec;
 
@@ -27,6 +30,8 @@ pub struct World {
     pub payload: u64,
     /// System calls that took a fast path.
     pub fast: u64,
+    /// How often which fast path was taken.
+    pub taken: BTreeMap<String, u64>,
 }
 
 /// What a system call returned.
@@ -47,7 +52,7 @@ impl World {
         let image = Flat::new(&image).expect("well-formed");
         let archive = Frames::device(FRAMES as u64 + 16, 2);
         kernel.start_init(archive, 8000, image).expect("init starts");
-        let mut world = Self { kernel, payload: 1, fast: 0 };
+        let mut world = Self { kernel, payload: 1, fast: 0, taken: BTreeMap::new() };
         assert_eq!(world.kernel.settle(), Next::User);
         world
     }
@@ -63,12 +68,32 @@ impl World {
         let caller = self.kernel.current.expect("somebody runs");
         // As a machine does when it resumes it.
         self.kernel.user_state().form = Form::Outputs;
-        self.fast += u64::from(self.kernel.system_call(rax, args));
-        // Its long operations go on until they are done or another runs.
+        let taken = self.kernel.system_call(rax, args);
+        let tag = Tag::from_bits(args[1]);
+        let kind = match (tag.protocol() == protocol::KOBJECT, tag.items(), tag.words()) {
+            (true, ..) => "object",
+            (_, 0, 0..=4) => "short",
+            (_, 0, _) => "long",
+            _ => "items",
+        };
+        self.note(&format!("{:?} {kind}", Code::decode(rax).map(|it| it.0)), taken);
+        self.leave();
+        (self.kernel.current == Some(caller)).then(|| self.result())
+    }
+
+    /// The way out: long operations go on until they are done or another runs.
+    pub fn leave(&mut self) {
         while self.kernel.decide() == Next::Work {
             self.kernel.work();
         }
-        (self.kernel.current == Some(caller)).then(|| self.result())
+    }
+
+    /// Notes that a fast path was taken, if it was.
+    pub fn note(&mut self, what: &str, taken: bool) {
+        if taken {
+            self.fast += 1;
+            *self.taken.entry(what.into()).or_default() += 1;
+        }
     }
 
     /// What the current thread finds in its registers.

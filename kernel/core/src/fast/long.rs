@@ -1,0 +1,159 @@
+//! The fast paths of messages that do not fit into the registers: with more
+//! words, which are copied, and with capabilities, which are transferred as
+//! the general path does it.
+//!
+//! Tried after those in [`super`], so that the short messages do not pay for
+//! it.
+
+use postern_abi::op::entry::DEPTH;
+use postern_abi::tag::MAX_ITEMS;
+use postern_abi::utcb;
+use postern_arena::Ref;
+
+use super::{Back, CALL, GoOn, REPLY, Way};
+use crate::Kernel;
+use crate::machine::Machine;
+use crate::object::Thread;
+use crate::object::thread::{Caller, Wait};
+
+/// A message of any length, without flags.
+#[derive(Clone, Copy)]
+struct Shape {
+    words: usize,
+    items: usize,
+}
+
+impl Shape {
+    /// Of an answer.
+    #[inline(always)]
+    fn of(tag: u64) -> Option<Self> {
+        let (words, items) = ((tag & 0x3f) as usize, (tag >> 6 & 0x3f) as usize);
+        (tag & 0xf000 == 0 && items <= MAX_ITEMS).then_some(Self { words, items })
+    }
+
+    /// Of a call that does not mean the kernel.
+    #[inline(always)]
+    fn of_call(tag: u64) -> Option<Self> {
+        if tag >> 63 != 0 { None } else { Self::of(tag) }
+    }
+
+    /// Copies the words past the fourth.
+    #[inline(always)]
+    fn copy<M: Machine>(self, machine: &M, from: &Thread<M>, to: &Thread<M>) {
+        if self.words > utcb::FIRST_WORD
+            && let (Some(from), Some(to)) = (&from.utcb, &to.utcb)
+        {
+            machine.copy_words(from, to, utcb::FIRST_WORD, self.words);
+        }
+    }
+}
+
+/// Whether a call begins a crossing; `None`: it cannot be delivered here.
+#[inline(always)]
+fn crosses<M: Machine>(way: &Way<'_, M>) -> Option<bool> {
+    match way.to.object().wait {
+        Wait::Message => Some(false),
+        Wait::Front if usize::from(way.from.depth) < DEPTH => Some(true),
+        _ => None,
+    }
+}
+
+impl<M: Machine> Kernel<M> {
+    /// Transfers the capabilities of a call that can be delivered: all or none,
+    /// and it is the last thing that can be refused.
+    fn fast_items(&mut self, handle: u64, items: usize) -> Option<()> {
+        let way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
+        crosses(&way)?;
+        let (caller, receiver) = (way.caller, way.receiver);
+        self.transfer_items(caller, receiver, items).ok()
+    }
+
+    /// As [`Kernel::fast_call`], for messages of any length.
+    #[inline(always)]
+    pub fn fast_long_call<'a, R>(
+        &'a mut self,
+        handle: u64,
+        tag: u64,
+        words: [u64; 4],
+        then: impl GoOn<'a, CALL, R>,
+        begin: impl GoOn<'a, CALL, R>,
+    ) -> Option<R> {
+        let shape = Shape::of_call(tag)?;
+        if shape.items > 0 {
+            self.fast_items(handle, shape.items)?;
+        }
+        let way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
+        let crosses = crosses(&way)?;
+        shape.copy(&self.machine, way.from, way.to.object());
+        let message = (tag, words);
+        Some(if crosses {
+            way.cross(&mut self.current, &mut self.machine, message, begin)
+        } else {
+            way.call(&mut self.current, &mut self.machine, message, Wait::Answer, then)
+        })
+    }
+
+    /// As [`Kernel::fast_reply_receive`], for answers of any length.
+    #[inline(always)]
+    pub fn fast_long_reply_receive<'a, R>(
+        &'a mut self,
+        label: u64,
+        tag: u64,
+        words: [u64; 4],
+        then: impl GoOn<'a, REPLY, R>,
+    ) -> Option<R> {
+        let shape = Shape::of(tag)?;
+        let (from, _) = self.threads.chosen()?;
+        let caller = from.caller?;
+        if from.pending {
+            return None;
+        }
+        let back = self.long_back(caller.thread, Some(caller), shape)?;
+        Some(back.0.reply(back.1, back.2, (label, tag, words), then))
+    }
+
+    /// As [`Kernel::fast_return`], for answers of any length.
+    #[inline(always)]
+    pub fn fast_long_return<'a, R>(
+        &'a mut self,
+        label: u64,
+        tag: u64,
+        words: [u64; 4],
+        then: impl GoOn<'a, REPLY, R>,
+    ) -> Option<R> {
+        let shape = Shape::of(tag)?;
+        let (from, _) = self.threads.chosen()?;
+        let caller = from.back;
+        let back = self.long_back(caller, None, shape)?;
+        Some(back.0.leave(back.1, back.2, (label, tag, words), then))
+    }
+
+    /// The way back to a caller that waits (for this very answer, if `number`
+    /// says which), when the rest of the answer has been transferred.
+    #[inline(always)]
+    #[allow(clippy::type_complexity)]
+    fn long_back(
+        &mut self,
+        caller: Ref<Thread<M>>,
+        number: Option<Caller<M>>,
+        shape: Shape,
+    ) -> Option<(Back<'_, M>, &mut Option<Ref<Thread<M>>>, &mut M)> {
+        let (_, others) = self.threads.chosen()?;
+        let answerer = others.chosen();
+        let to = others.find(caller)?;
+        let waiting = to.object();
+        if waiting.wait != Wait::Answer
+            || number.is_some_and(|it| it.number != waiting.call_number)
+            || self.clock.has_rival(&self.ready, waiting.effective)
+        {
+            return None;
+        }
+        if shape.items > 0 {
+            self.transfer_items(answerer, caller, shape.items).ok()?;
+        }
+        let (from, others) = self.threads.chosen()?;
+        let to = others.find(caller)?;
+        shape.copy(&self.machine, from, to.object());
+        Some((Back { from, caller, to }, &mut self.current, &mut self.machine))
+    }
+}
