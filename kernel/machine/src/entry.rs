@@ -219,6 +219,8 @@ pub extern "C" fn system_call() {
         "je 5f",
         "cmp rax, {code_reply_receive}",
         "je 3f",
+        "cmp rax, {code_yield}",
+        "je 6f",
         "cmp rax, {code_null}",
         "je 4f",
         // Keeps the stack aligned below the seventh argument.
@@ -229,6 +231,8 @@ pub extern "C" fn system_call() {
         "3: call {reply_receive}",
         "ud2",
         "5: call {return_home}",
+        "ud2",
+        "6: call {give_way}",
         "ud2",
         // Changes nothing: out again.
         "4:",
@@ -259,6 +263,8 @@ pub extern "C" fn system_call() {
         code_reply_receive = const trap::REPLY_RECEIVE as u32,
         code_return = const trap::RETURN as u32,
         return_home = sym trap::return_home,
+        code_yield = const trap::YIELD as u32,
+        give_way = sym trap::give_way,
         code_null = const Code::Null.plain() as u32,
         version = const ABI_VERSION,
         flags = const exit::ALWAYS,

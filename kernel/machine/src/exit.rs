@@ -8,7 +8,7 @@ use core::arch::asm;
 use core::convert::Infallible;
 use core::mem::offset_of;
 
-use postern_core::{GoOn, Resume};
+use postern_core::{GoOn, NOTHING, Resume};
 use postern_core::machine::{CARRY, Fault, Form, Next, Registers, USER_FLAGS, UserState};
 
 use crate::entry::pop_registers;
@@ -76,6 +76,17 @@ unsafe fn resume(state: *mut UserState) {
         // SAFETY: as this function's; `thread` is not used any more.
         return unsafe { svm::run() };
     }
+    // SAFETY: as this function's.
+    unsafe { everything(thread) }
+}
+
+/// Leaves to a thread with every register.
+///
+/// # Safety
+/// The state is the current thread's; its FS base is loaded, and entries know
+/// of it.
+#[inline(always)]
+unsafe fn everything(thread: &mut UserState) -> ! {
     let registers = &mut thread.registers;
     if !postern_abi::address::is_user(registers.rip) {
         // Some CPUs report a jump to nowhere after it was made. It must not be
@@ -83,15 +94,15 @@ unsafe fn resume(state: *mut UserState) {
         // SAFETY: `thread` and its parts are not used any more.
         unsafe { nowhere() }
     }
-    // If it comes by a system call next, only the outputs count; any other way in
-    // says so itself.
-    thread.form = Form::Outputs;
     registers.rflags = registers.rflags & USER_FLAGS | ALWAYS;
     registers.cs = u64::from(USER_CODE);
     registers.ss = u64::from(USER_DATA);
+    // If it comes by a system call next, only the outputs count; any other way in
+    // says so itself.
+    thread.form = Form::Outputs;
     // SAFETY: as this function's; what must not be the user's choice was just
     // set.
-    unsafe { full(state) }
+    unsafe { full(thread) }
 }
 
 /// The thread stands where no code can be.
@@ -199,6 +210,22 @@ impl<const KIND: u64> GoOn<'_, KIND, Infallible> for Begin {
         const RSP: usize = offset_of!(UserState, begin.1);
         // SAFETY: as above.
         unsafe { fast::<KIND, RIP, RSP>(resume) }
+    }
+}
+
+/// It goes on where it was, with all of its registers.
+pub struct Again;
+
+impl GoOn<'_, NOTHING, Infallible> for Again {
+    #[inline(always)]
+    fn go_on(self, resume: Resume<'_, NOTHING>) -> Infallible {
+        let user = resume.user;
+        // SAFETY: the core made this thread current, so its state is valid for
+        // as long as it is; its FS base is canonical.
+        unsafe {
+            percpu::set_user_state(user, user.fs_base);
+            everything(user)
+        }
     }
 }
 

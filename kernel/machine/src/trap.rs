@@ -8,7 +8,6 @@ use core::arch::asm;
 use core::convert::Infallible;
 
 use postern_abi::Code;
-use postern_core::GoOn;
 use postern_core::machine::{Fault, Registers, UserState};
 
 use crate::tables::vector;
@@ -18,13 +17,18 @@ use crate::{cell, cpu, exit, report};
 pub const CALL: u64 = Code::Call.plain();
 /// `Return`.
 pub const RETURN: u64 = Code::Return.plain();
+/// `Yield`.
+pub const YIELD: u64 = Code::Yield.plain();
 /// `ReplyReceive` that waits for ever.
 pub const REPLY_RECEIVE: u64 = Code::ReplyReceive.plain();
 
 /// Tries a path of the core, which ends in an exit of its own, and else takes
 /// the general one with the same arguments.
 macro_rules! paths {
-    ($($(#[$doc:meta])* $name:ident = $code:expr, |$kernel:ident, $args:pat_param| $path:expr;)*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $name:ident = $code:expr, |$kernel:ident, $args:pat_param| $path:expr $(, or $second:expr)*;
+    )*) => {$(
         $(#[$doc])*
         ///
         /// # Safety
@@ -52,6 +56,12 @@ macro_rules! paths {
                 r8: u64,
                 r9: u64,
             ) -> ! {
+                let $args = (rdi, rsi, [rdx, r10, r8, r9]);
+                $(
+                    // SAFETY: as that function's.
+                    let $kernel = unsafe { cell::kernel() };
+                    let _never: Option<Infallible> = $second;
+                )*
                 // SAFETY: as that function's.
                 unsafe { general(rdi, rsi, rdx, r10, r8, r9, $code) }
             }
@@ -69,17 +79,22 @@ macro_rules! paths {
 
 paths! {
     /// Call that waits for ever.
-    call = CALL, |kernel, (handle, tag, words)| {
-        kernel.fast_call(handle, tag, words, exit::Behind, exit::Begin)
-    };
+    call = CALL,
+        |kernel, (handle, tag, words)|
+            kernel.fast_call(handle, tag, words, exit::Behind, exit::Begin),
+        or kernel.fast_signal(handle, tag, words, exit::Behind),
+        or kernel.fast_long_call(handle, tag, words, exit::Behind, exit::Begin);
     /// ReplyReceive that waits for ever.
-    reply_receive = REPLY_RECEIVE, |kernel, (label, tag, words)| {
-        kernel.fast_reply_receive(label, tag, words).map(|resume| exit::Behind.go_on(resume))
-    };
+    reply_receive = REPLY_RECEIVE,
+        |kernel, (label, tag, words)|
+            kernel.fast_reply_receive(label, tag, words, exit::Behind, exit::Again),
+        or kernel.fast_long_reply_receive(label, tag, words, exit::Behind);
     /// Return.
-    return_home = RETURN, |kernel, (label, tag, words)| {
-        kernel.fast_return(label, tag, words).map(|resume| exit::Behind.go_on(resume))
-    };
+    return_home = RETURN,
+        |kernel, (label, tag, words)| kernel.fast_return(label, tag, words, exit::Behind),
+        or kernel.fast_long_return(label, tag, words, exit::Behind);
+    /// Yield.
+    give_way = YIELD, |kernel, _| kernel.fast_yield(exit::Behind);
 }
 
 /// A system call that takes the general path.
@@ -118,13 +133,17 @@ pub unsafe extern "C" fn from_user(state: *const UserState) -> ! {
             vector::PAGE_FAULT => cpu::fault_address(),
             _ => 0,
         };
-        // SAFETY: as in `system_call`.
-        unsafe { cell::kernel() }.fault(Fault { vector, error, address });
+        let fault = Fault { vector, error, address };
+        // SAFETY: as in `general`.
+        let kernel = unsafe { cell::kernel() };
+        let _never: Option<Infallible> = kernel.fast_fault(fault, exit::Behind);
+        // SAFETY: as in `general`.
+        unsafe { cell::kernel() }.fault(fault);
     } else {
-        // SAFETY: as in `system_call`.
-        unsafe { interrupt(vector) };
+        // SAFETY: as in `general`.
+        unsafe { interrupt(vector, true) };
     }
-    // SAFETY: as in `system_call`.
+    // SAFETY: as in `general`.
     unsafe { exit::leave() }
 }
 
@@ -140,15 +159,18 @@ pub unsafe extern "C" fn from_kernel(registers: &mut Registers) {
         vector::DEBUG if registers.cs & 3 == 0 => registers.rflags &= !0x100,
         vector if vector < 32 => report::exception(registers),
         // SAFETY: the exit holds no borrow where it lets interrupts in.
-        vector => unsafe { interrupt(vector) },
+        vector => unsafe { interrupt(vector, false) },
     }
 }
 
-/// Tells the kernel about a device or the timer.
+/// Tells the kernel about a device or the timer. If it hit user code, it may not
+/// come back.
 ///
 /// # Safety
-/// As for [`cell::kernel`]; interrupts are off.
-unsafe fn interrupt(vector: u8) {
+/// As for [`cell::kernel`]; interrupts are off, and from user code nothing of the
+/// caller is needed any more.
+#[inline(always)]
+unsafe fn interrupt(vector: u8, from_user: bool) {
     // SAFETY: as the caller promises.
     let kernel = unsafe { cell::kernel() };
     match vector {
@@ -159,7 +181,11 @@ unsafe fn interrupt(vector: u8) {
         vector::LINES..vector::LINES_END => {
             let line = u32::from(vector - vector::LINES);
             kernel.machine.line_fired(line);
-            kernel.interrupt(line);
+            if from_user {
+                let _never: Option<Infallible> = kernel.fast_interrupt(line, exit::Behind);
+            }
+            // SAFETY: as the caller promises; the other borrow has ended.
+            unsafe { cell::kernel() }.interrupt(line);
         }
         // Neither was delivered as an interrupt, so neither is answered.
         vector::SPURIOUS | vector::PIC..vector::LINES => {}
