@@ -560,20 +560,24 @@ impl<'a, T> Others<'a, T> {
     }
 }
 
-impl<T> Others<'_, T> {
-    /// The reference of the live object at `index`, if there is one.
+impl<'a, T> Others<'a, T> {
+    /// The live object at `index` and its reference, unless it is the chosen
+    /// one; see [`Arena::nth`].
     #[inline(always)]
     #[must_use]
-    pub fn at(&self, index: u32) -> Option<Ref<T>> {
+    pub fn nth(self, index: u32) -> Option<(Ref<T>, Other<'a, T>)> {
         if index as usize >= self.len {
             return None;
         }
-        // SAFETY: below `len`, so inside of the table, which is borrowed
-        // exclusively; only the name is read, which the borrowed object is not
-        // a part of.
-        let name = unsafe { (&raw const (*self.slots.add(index as usize).as_ptr()).name).read() };
-        let live = name & 1 << 32 != 0;
-        Some(Ref { name: NonZeroU64::new(name).filter(|_| live)?, kind: PhantomData })
+        // SAFETY: below `len`, so inside of the table.
+        let slot = unsafe { self.slots.add(index as usize) };
+        if *self.chosen == Some(slot) {
+            return None;
+        }
+        // SAFETY: an element of the arena, which is borrowed exclusively, and
+        // not the one that `Arena::chosen` gave out.
+        let name = unsafe { slot.as_ref().reference() }?;
+        Some((name, Other { slot, chosen: self.chosen }))
     }
 }
 

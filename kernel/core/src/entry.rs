@@ -73,7 +73,7 @@ impl<M: Machine> Kernel<M> {
             Code::Yield => {
                 self.output(thread, 0)?;
                 self.yield_current();
-                if let Some(thread) = self.threads.get_mut(thread) {
+                if let Some(thread) = self.threads.get_mut(thread).filter(|it| !it.is_context()) {
                     thread.wait = Wait::Yielded;
                 }
                 Ok(Done::Settled)

@@ -14,6 +14,8 @@ use crate::sched::{QueueLinks, ReadyQueue, Threads, TimeoutEntry};
 
 /// Deadlines that one timer interrupt deals with.
 const EXPIRED: usize = 64;
+/// A time that does not come.
+const NEVER: u64 = u64::MAX;
 
 bitflags::bitflags! {
     /// What the way out has to look at before anybody runs.
@@ -28,8 +30,8 @@ bitflags::bitflags! {
 
 /// What the scheduler knows of time.
 pub(crate) struct Clock<M: Machine> {
-    /// The deadline that the timer is armed for.
-    armed: Option<u64>,
+    /// The time that the timer is armed for; [`NEVER`]: it is not.
+    armed: u64,
     /// End of the running thread's slice; `None` while nobody competes.
     slice_end: Option<u64>,
     /// Since when the current stretch of time is not charged to anybody yet.
@@ -57,7 +59,7 @@ pub(crate) struct Clock<M: Machine> {
 impl<M: Machine> Default for Clock<M> {
     fn default() -> Self {
         Self {
-            armed: None,
+            armed: NEVER,
             slice_end: None,
             since: 0,
             payer: None,
@@ -84,36 +86,31 @@ impl<M: Machine> Clock<M> {
         self.slice_end.is_some()
     }
 
-    /// The time from now on belongs to another one.
+    /// The thread that is charged for the time ([`Clock::charges`]), whose CPU
+    /// time is given, makes place for one who is charged from now on.
     #[inline(always)]
-    pub(crate) fn change_payer(&mut self, payer: Ref<Thread<M>>) {
-        self.payer = Some(payer);
+    pub(crate) fn pass(&mut self, time: &mut u64, now: u64, to: Ref<Thread<M>>) {
+        *time += now - core::mem::replace(&mut self.since, now);
+        self.payer = Some(to);
         self.switches += 1;
     }
 
-    /// The running thread, who pays for itself, gives way to an equal one who
-    /// does, too, with a slice of this length; returns what the first is
-    /// charged. The timer may stay armed for an earlier slice: it comes for
-    /// nothing then. `None`: it would have to be armed.
+    /// Whether the time that passes is charged to this thread.
     #[inline(always)]
-    pub(crate) fn turn(
-        &mut self,
-        from: Ref<Thread<M>>,
-        to: Ref<Thread<M>>,
-        slice: u64,
-        machine: &mut M,
-    ) -> Option<u64> {
-        if self.payer != Some(from) {
-            return None;
+    pub(crate) fn charges(&self, thread: Ref<Thread<M>>) -> bool {
+        self.payer == Some(thread)
+    }
+
+    /// Lets the slice end at `end`. The timer may stay armed for an earlier one:
+    /// it comes for nothing then. `false`, and nothing has changed: it would
+    /// have to be armed.
+    #[inline(always)]
+    pub(crate) fn begin_slice(&mut self, end: u64) -> bool {
+        let in_time = self.armed <= end;
+        if in_time {
+            self.slice_end = Some(end);
         }
-        let now = machine.now();
-        let end = now + slice;
-        if self.armed? > end {
-            return None;
-        }
-        self.slice_end = Some(end);
-        self.change_payer(to);
-        Some(now - core::mem::replace(&mut self.since, now))
+        in_time
     }
 
     /// Whether somebody who is ready has to be looked at before a thread of
@@ -387,7 +384,7 @@ impl<M: Machine> Kernel<M> {
     pub fn timer(&mut self) {
         self.stretch_begins(Cause::new(Entry::Timer, 0));
         self.clock.timers += 1;
-        self.clock.armed = None;
+        self.clock.armed = NEVER;
         let now = self.machine.now();
         // The rest has its turn at once: the timer is armed for a time that has
         // passed then.
@@ -599,13 +596,6 @@ impl<M: Machine> Kernel<M> {
         self.clock.payer = Some(payer);
     }
 
-    /// Charges the time until now to whom it belongs.
-    #[inline(always)]
-    pub(crate) fn charge_time(&mut self) {
-        let now = self.machine.now();
-        self.account(now);
-    }
-
     /// Charges the time since the last call to whom it belongs.
     pub(crate) fn account(&mut self, now: u64) {
         let passed = now.saturating_sub(self.clock.since);
@@ -627,8 +617,9 @@ impl<M: Machine> Kernel<M> {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        if wanted != self.clock.armed {
-            self.clock.armed = wanted;
+        let at = wanted.unwrap_or(NEVER);
+        if at != self.clock.armed {
+            self.clock.armed = at;
             self.machine.arm(wanted);
         }
     }

@@ -213,6 +213,55 @@ impl<const KIND: u64> GoOn<'_, KIND, Infallible> for Begin {
     }
 }
 
+/// It goes on behind a system call that returns nothing.
+pub struct Empty;
+
+impl GoOn<'_, NOTHING, Infallible> for Empty {
+    #[inline(always)]
+    fn go_on(self, resume: Resume<'_, NOTHING>) -> Infallible {
+        let user = resume.user;
+        debug_assert!(postern_abi::address::is_user(user.registers.rip));
+        debug_assert!(postern_abi::address::is_user(user.fs_base));
+        // SAFETY: the core made this thread current; as in `fast`.
+        unsafe {
+            asm!(
+                "mov gs:[{user_end}], r11",
+                "mov eax, [r11 + {fs_base} - {size}]",
+                "mov edx, [r11 + {fs_base} + 4 - {size}]",
+                "mov ecx, {fs_base_msr}",
+                "wrmsr",
+                "mov rcx, [r11 + {rip} - {size}]",
+                "mov rsp, [r11 + {rsp} - {size}]",
+                "mov r11d, {always}",
+                "xor eax, eax",
+                "xor edi, edi",
+                "xor esi, esi",
+                "xor edx, edx",
+                "xor r10d, r10d",
+                "xor r8d, r8d",
+                "xor r9d, r9d",
+                "xor ebx, ebx",
+                "xor ebp, ebp",
+                "xor r12d, r12d",
+                "xor r13d, r13d",
+                "xor r14d, r14d",
+                "xor r15d, r15d",
+                "swapgs",
+                "sysretq",
+                in("r11") (&raw const user.registers).add(1),
+                size = const size_of::<Registers>(),
+                user_end = const percpu::USER_END,
+                fs_base = const offset_of!(UserState, fs_base),
+                fs_base_msr = const 0xc000_0100_u32,
+                rip = const offset_of!(Registers, rip),
+                rsp = const offset_of!(Registers, rsp),
+                always = const ALWAYS,
+                options(noreturn, nostack),
+            )
+        }
+    }
+}
+
 /// It goes on where it was, with all of its registers.
 pub struct Again;
 

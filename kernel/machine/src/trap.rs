@@ -93,8 +93,21 @@ paths! {
     return_home = RETURN,
         |kernel, (label, tag, words)| kernel.fast_return(label, tag, words, exit::Behind),
         or kernel.fast_long_return(label, tag, words, exit::Behind);
-    /// Yield.
-    give_way = YIELD, |kernel, _| kernel.fast_yield(exit::Behind);
+}
+
+/// Yield, whose arguments nobody looks at.
+///
+/// # Safety
+/// As those above.
+pub unsafe extern "C" fn give_way() -> ! {
+    // SAFETY: as above.
+    let kernel = unsafe { cell::kernel() };
+    let _never: Option<Infallible> = kernel.fast_yield(exit::Empty);
+    // SAFETY: as above; as there, without aligning the stack on every way.
+    unsafe {
+        asm!("and rsp, -16", "push rax", "push rax", "call {}", sym general,
+            in("rax") YIELD, options(noreturn, nostack))
+    }
 }
 
 /// A system call that takes the general path.

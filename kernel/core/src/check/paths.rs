@@ -54,6 +54,7 @@ impl Kernel<Sim> {
                     assert!(matches!(thread.queue, Queue::Ready), "has given way to nobody");
                     assert_eq!((thread.state, thread.user.form), (State::Ready, Form::Outputs));
                     assert!(plain && thread.work.is_none() && thread.slice_left.is_none());
+                    assert_eq!(thread.payer, reference);
                 }
                 Wait::Front => {
                     assert_eq!(thread.state, State::Idle);

@@ -68,8 +68,11 @@ impl<M: Machine> Kernel<M> {
 
     /// A gate counts one context, or caller that waits for one, more.
     pub(super) fn count(&mut self, reference: Ref<Gate<M>>) {
-        if let Some(gate) = self.gates.get_mut(reference) {
-            gate.in_use += 1;
+        let Some(gate) = self.gates.get_mut(reference) else { return };
+        gate.in_use += 1;
+        // Without a limit it counts for whoever asks; but a gate that was bound
+        // before there was a front context learns of it here.
+        if gate.limit != 0 || gate.direct == Ref::NOWHERE {
             self.settle_gate(reference);
         }
     }

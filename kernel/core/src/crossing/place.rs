@@ -53,7 +53,9 @@ impl<M: Machine> Kernel<M> {
     pub(super) fn uncount(&mut self, reference: Ref<Gate<M>>, counted: bool) {
         let Some(gate) = self.gates.get_mut(reference) else { return };
         gate.in_use -= u32::from(counted);
-        self.settle_gate(reference);
+        if gate.limit != 0 {
+            self.settle_gate(reference);
+        }
         let Some(gate) = self.gates.get(reference) else { return };
         if !gate.waiting.is_empty() && matches!(gate.target, Binding::Entry(_)) {
             self.list_work(Target::new(Kind::Gate, reference));

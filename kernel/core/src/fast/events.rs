@@ -5,7 +5,7 @@
 use postern_abi::op::notification::SIGNAL;
 use postern_abi::rights::{Kind, Rights};
 use postern_abi::tag::{Tag, protocol};
-use postern_arena::Ref;
+use postern_arena::{Arena, Ref};
 
 use super::{CALL, GoOn, NOTHING, Resume, SIGNALS, Way};
 use crate::Kernel;
@@ -14,11 +14,80 @@ use crate::invoke::Answer;
 use crate::machine::{Fault, Form, Machine};
 use crate::object::thread::{Asks, Queue, State, Wait};
 use crate::object::{Notification, Thread};
+use crate::run::Clock;
+use crate::sched::ReadyQueue;
 
 /// The tag of an operation with two words on an object of the kernel.
 const OPERATION: u64 = Tag::new(protocol::KOBJECT, 2).bits();
 /// The tag with which signals arrive.
 const ONE_WORD: u64 = Tag::new(0, 1).bits();
+
+/// What an alert needs of the kernel.
+struct Alert<'a, M: Machine> {
+    threads: &'a mut Arena<Thread<M>>,
+    notifications: &'a Arena<Notification<M>>,
+    ready: &'a mut ReadyQueue,
+    clock: &'a mut Clock<M>,
+    current: &'a mut Option<Ref<Thread<M>>>,
+    machine: &'a mut M,
+}
+
+/// The parts of a kernel that an alert needs.
+macro_rules! alert {
+    ($kernel:expr) => {
+        Alert {
+            threads: &mut $kernel.threads,
+            notifications: &$kernel.notifications,
+            ready: &mut $kernel.ready,
+            clock: &mut $kernel.clock,
+            current: &mut $kernel.current,
+            machine: &mut $kernel.machine,
+        }
+    };
+}
+
+impl<'a, M: Machine> Alert<'a, M> {
+    /// The thread that waits for any signal of a notification takes these and
+    /// runs, if it is more urgent than the current one and all that are ready,
+    /// and if the current one shares its time with nobody. `before` is done to
+    /// the current one.
+    #[inline(always)]
+    fn run<R>(
+        self,
+        notification: Ref<Notification<M>>,
+        bits: u64,
+        before: impl FnOnce(&mut Thread<M>),
+        then: impl GoOn<'a, SIGNALS, R>,
+    ) -> Option<R> {
+        let Self { threads, notifications, ready, clock, current, machine } = self;
+        let taker = notifications.get(notification)?.bound?;
+        let (from, others) = threads.chosen()?;
+        let caller = others.chosen();
+        let to = others.find(taker)?;
+        let waiting = to.object();
+        let (priority, urgency) = (from.effective, waiting.effective);
+        if waiting.wait != Wait::Message || urgency <= priority || bits == 0 {
+            return None;
+        }
+        if clock.has_slice() || !clock.charges(caller) {
+            return None;
+        }
+        // The last condition, and the first change: nobody else is as urgent.
+        if !ready.push_top(&mut from.links, caller.index(), priority) {
+            return None;
+        }
+        before(from);
+        from.queue = Queue::Ready;
+        let to = to.choose();
+        clock.pass(&mut from.time, machine.now(), to.payer);
+        to.state = State::Ready;
+        to.wait = Wait::Other;
+        *current = Some(taker);
+        machine.hand_over(from.root, to.root, to.window);
+        let words = [bits, 0, 0, 0];
+        Some(then.go_on(Resume { user: &mut to.user, label: 0, tag: ONE_WORD, words }))
+    }
+}
 
 impl<M: Machine> Kernel<M> {
     /// SIGNAL of a notification for which a more urgent thread waits: it takes
@@ -39,11 +108,9 @@ impl<M: Machine> Kernel<M> {
         if !slot.is(Kind::Notification) || !slot.rights().contains(Rights::W) {
             return None;
         }
-        let taker = self.taker(slot.reference(), words[1])?;
-        let (from, _) = self.threads.chosen()?;
         // What SIGNAL returns.
-        Answer::none().store(from);
-        self.alert(taker, words[1], then)
+        let before = |from: &mut Thread<M>| Answer::none().store(from);
+        alert!(self).run(slot.reference(), words[1], before, then)
     }
 
     /// An interrupt for whose signal a more urgent thread waits. The line has
@@ -54,61 +121,16 @@ impl<M: Machine> Kernel<M> {
         line: u32,
         then: impl GoOn<'a, SIGNALS, R>,
     ) -> Option<R> {
-        self.threads.chosen()?;
-        let irq = self.irqs.get(line as usize)?;
+        let irq = self.irqs.get_mut(line as usize)?;
         if irq.masked {
             return None;
         }
         let (notification, bits) = irq.bound?;
-        let taker = self.taker(notification, bits)?;
-        let irq = self.irqs.get_mut(line as usize)?;
-        irq.count += 1;
-        irq.pending = true;
-        self.alert(taker, bits, then)
-    }
-
-    /// The thread that waits for any signal of a notification, if it is more
-    /// urgent than the current one and all that are ready, and the current one
-    /// shares its time with nobody.
-    #[inline(always)]
-    fn taker(&mut self, notification: Ref<Notification<M>>, bits: u64) -> Option<Ref<Thread<M>>> {
-        let taker = self.notifications.get(notification)?.bound?;
-        let (from, others) = self.threads.chosen()?;
-        let to = others.find(taker)?;
-        let waiting = to.object();
-        let is_urgent = waiting.effective > from.effective;
-        if waiting.wait != Wait::Message || !is_urgent || bits == 0 {
-            return None;
-        }
-        if !self.ready.is_below(waiting.effective) || self.clock.has_slice() {
-            return None;
-        }
-        Some(taker)
-    }
-
-    /// A more urgent thread, which waits, takes signals and runs in place of the
-    /// current one.
-    #[inline(always)]
-    fn alert<'a, R>(
-        &'a mut self,
-        taker: Ref<Thread<M>>,
-        bits: u64,
-        then: impl GoOn<'a, SIGNALS, R>,
-    ) -> Option<R> {
-        let (from, others) = self.threads.chosen()?;
-        let (index, priority, root) = (others.chosen().index(), from.effective, from.root);
-        from.queue = Queue::Ready;
-        self.ready.push_front(&mut self.threads, index, priority);
-        self.charge_time();
-        let (_, others) = self.threads.chosen()?;
-        let to = others.find(taker)?.choose();
-        to.state = State::Ready;
-        to.wait = Wait::Other;
-        self.clock.change_payer(to.payer);
-        self.current = Some(taker);
-        self.machine.hand_over(root, to.root, to.window);
-        let words = [bits, 0, 0, 0];
-        Some(then.go_on(Resume { user: &mut to.user, label: 0, tag: ONE_WORD, words }))
+        let before = |_: &mut Thread<M>| {
+            irq.count += 1;
+            irq.pending = true;
+        };
+        alert!(self).run(notification, bits, before, then)
     }
 
     /// A fault of the current thread, whose handler waits for messages.
@@ -142,19 +164,20 @@ impl<M: Machine> Kernel<M> {
     pub fn fast_yield<'a, R>(&'a mut self, then: impl GoOn<'a, NOTHING, R>) -> Option<R> {
         let (from, others) = self.threads.chosen()?;
         let (caller, priority) = (others.chosen(), from.effective);
-        let next = self.ready.first_of(priority)?;
-        let receiver = others.at(next)?;
-        let to = others.find(receiver)?;
+        let next = self.ready.first(priority);
+        let (receiver, to) = others.nth(next)?;
         let waiting = to.object();
         if waiting.wait != Wait::Yielded || !waiting.links.is_alone(next) {
             return None;
         }
-        if waiting.payer != receiver || from.payer != caller {
+        if !self.ready.is_top(priority) || !self.clock.charges(caller) {
             return None;
         }
-        let slice = waiting.slice;
-        let passed = self.clock.turn(caller, receiver, slice, &mut self.machine)?;
-        from.time += passed;
+        let now = self.machine.now();
+        if !self.clock.begin_slice(now + waiting.slice) {
+            return None;
+        }
+        self.clock.pass(&mut from.time, now, receiver);
         from.wait = Wait::Yielded;
         from.queue = Queue::Ready;
         self.ready.put_alone(&mut from.links, caller.index(), priority);

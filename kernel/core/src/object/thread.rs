@@ -53,8 +53,8 @@ pub enum Wait {
     Front,
     /// What becomes of it after a fault, which a handler was told of.
     Handler,
-    /// Nothing: it has given way to others by the fast path, and stands in the
-    /// ready queue. Its outputs, which are 0, are not written
+    /// Nothing: a thread, not a context, that has given way to others and stands
+    /// in the ready queue. Its outputs, which are 0, may not be written
     /// ([`Thread::settle_yield`]).
     Yielded,
 }

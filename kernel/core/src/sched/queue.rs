@@ -135,12 +135,19 @@ impl ReadyQueue {
         self.bits[usize::from(priority) / 64] >> (priority % 64) & 1 != 0
     }
 
-    /// The first thread of the highest priority, if that is this one.
+    /// Whether this is the highest priority of a thread in the queue; may be
+    /// `true` for priority 0 when the queue is empty.
     #[inline(always)]
     #[must_use]
-    pub fn first_of(&self, priority: u8) -> Option<u32> {
-        let first = self.first[usize::from(priority)];
-        (first != NONE && self.top == priority).then_some(first)
+    pub fn is_top(&self, priority: u8) -> bool {
+        self.top == priority
+    }
+
+    /// The first thread of a priority; an index of no thread if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub fn first(&self, priority: u8) -> u32 {
+        self.first[usize::from(priority)]
     }
 
     /// Puts a thread, whose links are given, in the place of the only one of its
@@ -149,6 +156,19 @@ impl ReadyQueue {
     pub fn put_alone(&mut self, links: &mut QueueLinks, thread: u32, priority: u8) {
         *links = QueueLinks { next: thread, previous: thread, priority, ..*links };
         self.first[usize::from(priority)] = thread;
+    }
+
+    /// Puts a thread, whose links are given, into the queue as the first of its
+    /// priority and of all. `false`, and nothing has changed: it is not.
+    #[inline(always)]
+    pub fn push_top(&mut self, links: &mut QueueLinks, thread: u32, priority: u8) -> bool {
+        if self.highest > u16::from(priority) {
+            return false;
+        }
+        self.put_alone(links, thread, priority);
+        self.bits[usize::from(priority) / 64] |= 1 << (priority % 64);
+        (self.highest, self.top) = (u16::from(priority) + 1, priority);
+        true
     }
 
     /// Puts a thread behind all of its priority.
