@@ -13,6 +13,7 @@ mod send;
 mod signals;
 
 pub(crate) use answer::AbortReason;
+pub(crate) use deliver::received;
 pub(crate) use send::{Done, Outcome, Outgoing};
 
 use postern_abi::timeout::{Timeout, Wait};

@@ -163,6 +163,11 @@ impl<M: Machine> Kernel<M> {
         }
     }
 
+    /// `node` comes behind a sibling that was just adopted.
+    pub(crate) fn follow(&mut self, node: NodeId, first: NodeId) {
+        tree::follow(&mut self.linked(), node, first);
+    }
+
     /// Makes a mapping record a child of the capability it was made with.
     pub(crate) fn adopt_mapping(&mut self, parent: SlotId, mapping: u32) {
         tree::adopt(&mut self.linked(), NodeId::slot(parent), NodeId::mapping(mapping));

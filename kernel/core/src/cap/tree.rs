@@ -59,6 +59,28 @@ pub fn adopt(nodes: &mut impl Nodes, parent: NodeId, child: NodeId) {
     nodes.links(parent).first = child.0;
 }
 
+/// As [`adopt`], for two nodes at hand. Returns the child that was the first one
+/// until now, whose way back is still to be set ([`follow`]).
+#[inline(always)]
+pub fn adopt_first(
+    (parent, above): (&mut Links, NodeId),
+    (child, id): (&mut Links, NodeId),
+) -> Option<NodeId> {
+    let first = core::mem::replace(&mut parent.first, id.0);
+    let next = if first == 0 { above.0 | PARENT } else { first };
+    *child = Links { previous: above.0 | PARENT, next, ..Links::default() };
+    if first == 0 {
+        parent.last = id.0;
+        return None;
+    }
+    Some(NodeId(first))
+}
+
+/// `node` comes behind its new sibling `first`.
+pub fn follow(nodes: &mut impl Nodes, node: NodeId, first: NodeId) {
+    nodes.links(node).previous = first.0;
+}
+
 /// Takes `node` out; its children take its place. Those of a root become roots
 /// that are linked among themselves and lead to no parent.
 pub fn remove(nodes: &mut impl Nodes, node: NodeId) {

@@ -6,14 +6,17 @@
 //! it.
 
 use postern_abi::op::entry::DEPTH;
+use postern_abi::rights::{Kind, Rights};
 use postern_abi::tag::MAX_ITEMS;
 use postern_abi::utcb;
 use postern_arena::Ref;
 
 use super::{Back, CALL, GoOn, REPLY, Way};
 use crate::Kernel;
+use crate::cap::{NodeId, Slot, SlotId, tree};
+use crate::ipc::received;
 use crate::machine::Machine;
-use crate::object::Thread;
+use crate::object::{Task, Thread};
 use crate::object::thread::{Caller, Wait};
 
 /// A message of any length, without flags.
@@ -48,6 +51,16 @@ impl Shape {
     }
 }
 
+/// A capability that goes along with a message.
+struct Copied<M: Machine> {
+    from: Ref<Task<M>>,
+    slot: u64,
+    /// What its item says: a mask of rights, and whether it moves.
+    asked: u64,
+    to: Ref<Task<M>>,
+    window: u64,
+}
+
 /// Whether a call begins a crossing; `None`: it cannot be delivered here.
 #[inline(always)]
 fn crosses<M: Machine>(way: &Way<'_, M>) -> Option<bool> {
@@ -61,11 +74,65 @@ fn crosses<M: Machine>(way: &Way<'_, M>) -> Option<bool> {
 impl<M: Machine> Kernel<M> {
     /// Transfers the capabilities of a call that can be delivered: all or none,
     /// and it is the last thing that can be refused.
+    #[inline(always)]
     fn fast_items(&mut self, handle: u64, items: usize) -> Option<()> {
         let way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
         crosses(&way)?;
         let (caller, receiver) = (way.caller, way.receiver);
+        if items == 1
+            && let (Some(from), Some(to)) = (&way.from.utcb, &way.to.object().utcb)
+        {
+            let read = |utcb, index| self.machine.read_word(utcb, index);
+            let copy = Copied {
+                from: way.from.home,
+                slot: read(from, utcb::ITEMS),
+                asked: read(from, utcb::ITEMS + 1),
+                to: way.to.object().home,
+                window: read(to, utcb::WINDOWS),
+            };
+            if let Some(what) = self.copy_capability(&copy) {
+                self.set_utcb_word(receiver, utcb::RECEIVED, what);
+                return Some(());
+            }
+        }
         self.transfer_items(caller, receiver, items).ok()
+    }
+
+    /// Derives a capability into a slot of another task that nothing is in;
+    /// returns what the receiver is told of it. `None`, and nothing has changed:
+    /// it may not be done, or it is not as simple as that.
+    #[inline(always)]
+    fn copy_capability(&mut self, copy: &Copied<M>) -> Option<u64> {
+        let held = self.tasks.get(copy.from)?.table.get(copy.slot as usize)?;
+        let (target, rights) = (held.target()?, held.rights());
+        let place = self.tasks.get(copy.to)?.table.get(copy.window as usize)?;
+        if !place.is_empty() || copy.window == 0 || copy.from == copy.to {
+            return None;
+        }
+        if copy.asked & utcb::ITEM_MOVE != 0 || !rights.contains(Rights::GRANT) {
+            return None;
+        }
+        // What may be revoked from above, or has no header.
+        if matches!(target.kind, Kind::Memory | Kind::Reply) {
+            return None;
+        }
+        let header = self.header_mut(target)?;
+        if header.dying || header.revoking.is_some() {
+            return None;
+        }
+        header.capabilities += 1;
+        let rights = rights & Rights::from_bits_truncate(copy.asked as u8);
+        let (giver, taker) = self.tasks.pair(copy.from, copy.to)?;
+        let parent = &mut giver.table[copy.slot as usize];
+        let child = &mut taker.table[copy.window as usize];
+        taker.slots_used += 1;
+        *child = Slot::new(target, rights);
+        let from = NodeId::slot(SlotId::new(copy.from.index(), copy.slot as u32));
+        let to = NodeId::slot(SlotId::new(copy.to.index(), copy.window as u32));
+        if let Some(sibling) = tree::adopt_first((&mut parent.links, from), (&mut child.links, to)) {
+            self.follow(sibling, to);
+        }
+        Some(received(copy.window as u32, rights, target.kind))
     }
 
     /// As [`Kernel::fast_call`], for messages of any length.

@@ -129,8 +129,7 @@ impl<M: Machine> Kernel<M> {
             } else {
                 self.install(to, target, rights, Some(NodeId::slot(from)));
             }
-            let what =
-                u64::from(to.slot()) | u64::from(rights.bits()) << 32 | (target.kind as u64) << 40;
+            let what = received(to.slot(), rights, target.kind);
             self.set_utcb_word(receiver, utcb::RECEIVED + index, what);
         }
         Ok(())
@@ -171,6 +170,12 @@ impl<M: Machine> Kernel<M> {
         let from = SlotId::new(from_task.index(), handle as u32);
         Ok(Item { from, to, target, rights: held & mask, moved })
     }
+}
+
+/// What the receiver of a capability finds in its UTCB.
+#[inline(always)]
+pub(crate) const fn received(slot: u32, rights: Rights, kind: Kind) -> u64 {
+    slot as u64 | (rights.bits() as u64) << 32 | (kind as u64) << 40
 }
 
 /// An error in the send phase about item `index`.
