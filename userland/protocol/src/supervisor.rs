@@ -9,7 +9,9 @@ mod state;
 pub use inspect::{CapabilityInfo, LogLine, MAX_LINE, UNKNOWN};
 pub use state::{MemoryFigures, ProgramInfo, ProgramState};
 
-use postern_interface::{Answer, CallError, ServerError, interface};
+use postern_interface::{Answer, CallError, Lent, Owned, ServerError, interface};
+
+use crate::console::ConsoleClient;
 
 /// What the supervisor refuses.
 #[derive(ServerError, Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,21 @@ pub trait Supervisor {
     /// The oldest line of the supervisor's log whose number is at least
     /// `from`; [`Error::NoMore`] past the last one.
     fn log_line(&mut self, from: u64) -> Result<LogLine, Error>;
+
+    /// Starts the program in the first `bytes` of the buffer, an ELF file; its
+    /// number. It is called `name` with `.file` behind, which no program of the
+    /// manifest can be, and may do what its starter hands to it: `console`. The
+    /// supervisor adds what every program has (task, thread, a factory of 4 MiB)
+    /// and the log, so that a crash can be read.
+    #[opcode = 20]
+    fn run_file(
+        &mut self,
+        file: Lent<'_>,
+        bytes: u64,
+        name: &str,
+        arguments: &str,
+        console: Owned<ConsoleClient>,
+    ) -> Result<u64, Error>;
 }
 
 /// The result of a call to the supervisor.
