@@ -20,7 +20,7 @@ use postern_runtime::protocol::files::{
     Entry, Error, Files, FilesServer, Info, SMALL, Usage,
 };
 use postern_runtime::syscall::Memory;
-use postern_runtime::{Env, Result, log, server};
+use postern_runtime::{Env, log, server};
 
 use crate::mount::Disk;
 
@@ -31,7 +31,7 @@ const fn limits(heap: u64) -> Limits {
     Limits { bytes: heap / 4 * 3, names: 512 }
 }
 
-fn main(env: Env) -> Result<i32> {
+fn main(env: Env) -> postern_runtime::Result<i32> {
     let disk = Disk::new(env.capability::<Memory>("archive")?)?;
     let files = disk.files();
     let heap = env.region("heap").map_or(0, |heap| heap.bytes);

@@ -61,6 +61,7 @@ mod client;
 mod error;
 #[cfg(not(target_os = "none"))]
 pub mod loopback;
+pub mod restart;
 mod server;
 mod station;
 mod transport;

@@ -213,6 +213,29 @@ fn errors_of_the_server_and_of_the_way_are_told_apart() {
     assert_eq!(nobody.fail(0).expect_err("an error").to_string(), "the server is gone");
 }
 
+/// Answers in the place of a server that was restarted, or is not there.
+struct StandIn(Option<u64>);
+
+impl Server for StandIn {
+    fn call(&mut self, request: Request<'_>) -> Reply {
+        match self.0 {
+            Some(generation) => request.restarted(generation),
+            None => request.refuse(Refusal::Gone),
+        }
+    }
+}
+
+#[test]
+fn a_restart_is_an_error_of_its_own() {
+    let zoo = ZooClient::new(loopback::gate(StandIn(Some(7)), 0));
+    let error = zoo.fail(0).expect_err("an error");
+    assert_eq!(error, CallError::Restarted { generation: 7, was_begun: false });
+    assert_eq!(error.to_string(), "the server was restarted (generation 7); nothing was done");
+    assert_eq!((error.is_dead(), error.restarted()), (true, Some(7)));
+    let zoo = ZooClient::new(loopback::gate(StandIn(None), 0));
+    assert_eq!(zoo.fail(0), Err(CallError::Gone));
+}
+
 #[test]
 fn answers_come_at_once_later_or_never() {
     let zoo = zoo();
