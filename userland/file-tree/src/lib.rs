@@ -224,9 +224,7 @@ impl<A: Archive> Tree<A> {
             return Err(Error::Behind);
         }
         let end = offset.checked_add(data.len() as u64).ok_or(Error::Full)?;
-        self.change(path, end, |content, archive, room| {
-            content.write(archive, offset, data, room)
-        })
+        self.change(path, end, |content, archive, room| content.write(archive, offset, data, room))
     }
 
     /// Changes a file that has `bytes` then, or more; tells how many pages are

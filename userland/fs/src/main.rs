@@ -16,9 +16,7 @@ mod mount;
 
 use postern_file_tree::{Limits, Tree};
 use postern_runtime::interface::{Bytes, Caller, Lent};
-use postern_runtime::protocol::files::{
-    Entry, Error, Files, FilesServer, Info, SMALL, Usage,
-};
+use postern_runtime::protocol::files::{Entry, Error, Files, FilesServer, Info, SMALL, Usage};
 use postern_runtime::syscall::Memory;
 use postern_runtime::{Env, log, server};
 
@@ -90,13 +88,7 @@ impl Files for Shelf {
         Bytes::new(&buffer[..count]).ok_or(Error::TooLong)
     }
 
-    fn poke(
-        &mut self,
-        caller: &Caller,
-        path: &str,
-        offset: u64,
-        data: &[u8],
-    ) -> Result<(), Error> {
+    fn poke(&mut self, caller: &Caller, path: &str, offset: u64, data: &[u8]) -> Result<(), Error> {
         writer(caller)?;
         self.0.write(path, offset, data)
     }

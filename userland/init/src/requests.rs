@@ -1,7 +1,7 @@
 //! Answers those who ask the supervisor.
 
 use postern_runtime::Name;
-use postern_runtime::interface::{Lent, Owned, MAX_ITEMS, Refusal, Text};
+use postern_runtime::interface::{Lent, MAX_ITEMS, Owned, Refusal, Text};
 use postern_runtime::protocol::console::ConsoleClient;
 use postern_runtime::protocol::supervisor::{
     CapabilityInfo, Error, LogLine, MemoryFigures, Next, ProgramInfo, ProgramState, Supervisor,

@@ -45,11 +45,7 @@ pub struct Wanted<'a> {
 }
 
 /// Starts it with `grants`.
-pub fn start(
-    wanted: Wanted<'_>,
-    grants: Made<Grants>,
-    boot: &Boot,
-) -> Result<Running, StartError> {
+pub fn start(wanted: Wanted<'_>, grants: Made<Grants>, boot: &Boot) -> Result<Running, StartError> {
     let Wanted { program, id, .. } = wanted;
     let name = Name::new(wanted.name);
     let failed = |error: Error| StartError { program: name, cause: Cause::Runtime(error) };

@@ -128,8 +128,7 @@ impl Init {
         let name = alloc::format!("{}{FILE_PROGRAM}", cut(name, room));
         let id = self.table.number();
         let grants = Grants::handed_on(&self.boot, console);
-        let wanted =
-            Wanted { program: UNLISTED, name: &name, arguments, file, id, generation: 1 };
+        let wanted = Wanted { program: UNLISTED, name: &name, arguments, file, id, generation: 1 };
         let running = self.try_start(wanted, Ok(grants))?;
         self.add(wanted, running);
         Ok(id)

@@ -13,9 +13,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use postern_runtime::interface::Caller;
-use postern_runtime::protocol::store::{
-    Error, Key, MAX_KEY, MAX_VALUE, Store, StoreServer,
-};
+use postern_runtime::protocol::store::{Error, Key, MAX_KEY, MAX_VALUE, Store, StoreServer};
 use postern_runtime::{Env, log, server};
 
 postern_runtime::main!(main);

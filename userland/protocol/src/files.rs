@@ -114,8 +114,7 @@ pub trait Files {
     fn peek(&mut self, path: &str, offset: u64, bytes: u64) -> Result<Bytes<SMALL>, Error>;
 
     /// Writes a few bytes at `offset`, which may be the end.
-    fn poke(&mut self, caller: &Caller, path: &str, offset: u64, data: &[u8])
-    -> Result<(), Error>;
+    fn poke(&mut self, caller: &Caller, path: &str, offset: u64, data: &[u8]) -> Result<(), Error>;
 
     /// Fills the buffer from `offset` on; how many bytes there were.
     fn read(&mut self, data: Lent<'_>, path: &str, offset: u64) -> Result<u64, Error>;

@@ -200,12 +200,7 @@ fn mkdir(typed: &str, servers: &Servers) -> Outcome {
 
 fn df(_: &str, servers: &Servers) -> Outcome {
     let usage = servers.files()?.usage().map_err(about("fs"))?;
-    println!(
-        "{} of {} are written, {} names",
-        Size(usage.used),
-        Size(usage.limit),
-        usage.names
-    );
+    println!("{} of {} are written, {} names", Size(usage.used), Size(usage.limit), usage.names);
     Ok(())
 }
 
