@@ -320,7 +320,7 @@ impl Init {
     /// How long init may wait for messages.
     pub fn until_restart(&self) -> Timeout {
         let left = self.histories.next_due().map(|time| time.saturating_sub(now()));
-        left.map_or(Timeout::NEVER, |left| Timeout::from_ns(left))
+        left.map_or(Timeout::NEVER, Timeout::from_ns)
     }
 }
 
