@@ -208,7 +208,7 @@ proptest! {
                     }
                 }
             }
-            let pages: usize = model.iter().map(|(_, bytes)| bytes.len().div_ceil(PAGE)).sum();
+            let pages: usize = model.values().map(|bytes| bytes.len().div_ceil(PAGE)).sum();
             let used = tree.usage().used as usize;
             prop_assert!(used <= pages * PAGE && used as u64 <= LIMITS.bytes, "{} pages", used);
             for (path, bytes) in &model {
