@@ -7,7 +7,7 @@ mod inspect;
 mod state;
 
 pub use inspect::{CapabilityInfo, LogLine, MAX_LINE, UNKNOWN};
-pub use state::{MemoryFigures, ProgramInfo, ProgramState};
+pub use state::{MemoryFigures, Next, ProgramInfo, ProgramState};
 
 use postern_interface::{Answer, CallError, ServerError, Text, interface};
 
@@ -61,7 +61,7 @@ pub trait Supervisor {
     fn shutdown(&mut self, code: u64) -> Result<(), Error>;
 
     /// The capability of the program with number `id` in the lowest used slot
-    /// that is at least `slot`; [`Error::NoMore`] past the last one.
+    /// that is at least `slot`, of one that has ended as they were at its end; [`Error::NoMore`] past the last one.
     fn capability(&mut self, id: u64, slot: u32) -> Result<CapabilityInfo, Error>;
 
     /// The oldest line of the supervisor's log whose number is at least
