@@ -9,9 +9,12 @@ mod state;
 pub use inspect::{CapabilityInfo, LogLine, MAX_LINE, UNKNOWN};
 pub use state::{MemoryFigures, Next, ProgramInfo, ProgramState};
 
-use postern_interface::{Answer, CallError, Lent, Owned, ServerError, interface};
+use postern_interface::{Answer, CallError, Lent, Owned, ServerError, Text, interface};
 
 use crate::console::ConsoleClient;
+
+/// Most bytes of a program's arguments that are told; the rest is cut.
+pub const MAX_ARGUMENTS: usize = 240;
 
 /// What the supervisor refuses.
 #[derive(ServerError, Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +69,10 @@ pub trait Supervisor {
     /// The oldest line of the supervisor's log whose number is at least
     /// `from`; [`Error::NoMore`] past the last one.
     fn log_line(&mut self, from: u64) -> Result<LogLine, Error>;
+
+    /// The words that the program with number `id` was started with, beside
+    /// those of the manifest.
+    fn arguments(&mut self, id: u64) -> Result<Text<MAX_ARGUMENTS>, Error>;
 
     /// Starts the program in the first `bytes` of the buffer, an ELF file; its
     /// number. It is called `name` with `.file` behind, which no program of the

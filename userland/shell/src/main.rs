@@ -15,6 +15,7 @@ mod commands;
 mod files;
 mod format;
 mod terminal;
+mod vm;
 
 use postern_runtime::protocol::supervisor::SupervisorClient;
 use postern_runtime::syscall::abi::harness::PROMPT;
