@@ -33,7 +33,7 @@ use crate::svm::Svm;
 use crate::tables::{self, OWN_STACK};
 use crate::timer::Timer;
 use crate::x86::X86;
-use crate::{cell, clock, cpu, exit, image, report};
+use crate::{cell, clock, cpu, exit, fpu, image, report};
 
 /// What the kernel asks of the boot loader.
 pub const CONFIG: BootloaderConfig = {
@@ -220,6 +220,9 @@ unsafe extern "C" fn second(handover: *const Handover) -> ! {
         unsafe { handover.read() };
     let features = Features::detect();
     cpu::protect(features);
+    // Whatever firmware has left in these registers goes.
+    fpu::open_first();
+    fpu::close();
     cpu_tables(tables, &mut early);
     ioapic::silence_pics();
     let registers = device(tables, &mut early, 0, LocalApic::physical());
