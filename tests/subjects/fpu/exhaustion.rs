@@ -44,7 +44,8 @@ fn fpu_g04_first_use_costs_a_page_once(ctx: &Ctx) -> Verdict {
     drop(partner);
     check_eq!(ctx.charged()?, start);
     // This thread's own.
-    (mark(1), mark(2));
+    mark(1);
+    mark(2);
     check_eq!(ctx.charged()?, start + PAGE);
     Ok(())
 }

@@ -9,13 +9,14 @@ use postern_runtime::{Boot, Error, slots};
 use crate::grants::{EXIT_LABEL, Given, Grants, label};
 use crate::table::{Running, Table};
 
-/// Starts the program in `file` as number `id`, with the words of `arguments`
+/// Starts the program in `file` as number `id`, its instance `generation`, with the words of `arguments`
 /// behind the manifest's.
 pub fn start(
     program: Program<'static>,
     arguments: &str,
     file: &[u8],
     id: u64,
+    generation: u64,
     boot: &Boot,
     table: &mut Table,
 ) -> Result<Running, StartError> {
@@ -33,6 +34,7 @@ pub fn start(
         .stack(program.stack)
         .slots(program.slots)
         .crossing(program.contexts)
+        .generation(generation)
         .exit_gate(exit_gate);
     for argument in program.arguments.iter().chain(arguments.split_whitespace()) {
         loading = loading.argument(argument);

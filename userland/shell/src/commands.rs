@@ -8,9 +8,10 @@ use postern_runtime::protocol::supervisor::{Error, ProgramState, SupervisorClien
 use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::{print, println, time};
 
-use crate::format::{Size, Time};
+use crate::format::{After, Size, Time};
+use crate::vm;
 
-type Outcome = Result<(), CallError<Error>>;
+pub type Outcome = Result<(), CallError<Error>>;
 
 /// A command: its name, what to type, what it does.
 struct Command {
@@ -52,6 +53,12 @@ const COMMANDS: &[Command] = &[
         about: "pass a buffer through 1 to 4 servers, and count",
         run: relay,
     },
+    Command {
+        name: "vm",
+        usage: "run|start|list|kill",
+        about: "guests of virtual machines; `vm` says more",
+        run: vm::command,
+    },
     Command { name: "crash", usage: "", about: "start a program that crashes", run: crash },
     Command { name: "clear", usage: "", about: "clear the screen", run: clear },
     Command { name: "shutdown", usage: "[CODE]", about: "turn the machine off", run: shutdown },
@@ -83,13 +90,19 @@ fn help(_: &str, _: SupervisorClient) -> Outcome {
 }
 
 fn ps(_: &str, supervisor: SupervisorClient) -> Outcome {
-    println!("{:>4} {:<16} {:>4} {:>12}  STATE", "ID", "NAME", "PRIO", "CPU");
+    println!("{:>4} {:<16} {:>4} {:>4} {:>12}  STATE", "ID", "NAME", "PRIO", "GEN", "CPU");
     for program in supervisor.programs() {
         let program = program?;
         let cpu = Time(Duration::from_nanos(program.cpu_time));
         println!(
-            "{:>4} {:<16} {:>4} {:>12}  {}",
-            program.id, program.name, program.priority, cpu, program.state
+            "{:>4} {:<16} {:>4} {:>4} {:>12}  {}{}",
+            program.id,
+            program.name,
+            program.priority,
+            program.generation,
+            cpu,
+            program.state,
+            After(program.next)
         );
     }
     Ok(())
@@ -131,6 +144,10 @@ fn run(line: &str, supervisor: SupervisorClient) -> Outcome {
         return Ok(());
     }
     let id = supervisor.run(name, arguments.trim())?;
+    if supervisor.next(id)?.is_server {
+        println!("{name} has number {id}; it is a server and goes on");
+        return Ok(());
+    }
     let state = supervisor.wait(id)?;
     println!("{name} (number {id}) {state}");
     Ok(())
@@ -176,8 +193,31 @@ fn find(program: &str, supervisor: SupervisorClient) -> Result<Option<u64>, Call
     Ok(None)
 }
 
+/// The number of the program with this name or number; if none of this name
+/// runs, of the last one that has ended.
+fn find_also_dead(
+    program: &str,
+    supervisor: SupervisorClient,
+) -> Result<Option<u64>, CallError<Error>> {
+    let (mut runs, mut ended) = (false, None);
+    for info in supervisor.programs() {
+        let info = info?;
+        if info.name.as_str() == program {
+            runs |= info.state.is_alive();
+            ended = Some(info).filter(|info| !info.state.is_alive()).or(ended);
+        }
+    }
+    match ended {
+        Some(info) if !runs => {
+            println!("{program} (number {}) {}{}", info.id, info.state, After(info.next));
+            Ok(Some(info.id))
+        }
+        _ => find(program, supervisor),
+    }
+}
+
 fn caps(program: &str, supervisor: SupervisorClient) -> Outcome {
-    let Some(id) = find(program, supervisor)? else { return Ok(()) };
+    let Some(id) = find_also_dead(program, supervisor)? else { return Ok(()) };
     let mut slot = 0;
     loop {
         match supervisor.capability(id, slot) {
