@@ -20,7 +20,8 @@ pub fn command(line: &str, supervisor: SupervisorClient) -> Outcome {
         ("start", image) if !image.is_empty() => start(image, supervisor),
         ("kill", number) if !number.is_empty() => kill(number, supervisor),
         _ => {
-            println!("vm run IMAGE [MEMORY]    run a guest at this console; Ctrl-] ends it");
+            println!("vm run IMAGE [MEMORY]    run a guest at this console; Ctrl-] ends it,");
+            println!("                         Ctrl-\\ is a non-maskable interrupt for it");
             println!("vm start IMAGE [MEMORY]  run a guest that only writes, and do not wait");
             println!("vm list                  list the guests that run");
             println!("vm kill NUMBER           end a guest");
