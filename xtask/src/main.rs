@@ -13,6 +13,7 @@ mod check;
 #[cfg(test)]
 mod conformance;
 mod elf;
+mod guests;
 mod host;
 mod image;
 mod manifest;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use postern_abi::harness::PROMPT;
 
+use crate::guests::Guests;
 use crate::manifest::{App, Manifest};
 use crate::qemu::{Debugger, Event, Guest, Machine, Outcome};
 use crate::symbols::{Filter, Symbols};
@@ -53,6 +54,10 @@ pub struct Options {
     /// programs measure is the same on every computer
     #[arg(long)]
     counted: bool,
+    /// Pack images of guests for `vm run`: `postern`, which is Postern itself,
+    /// and `selftest`
+    #[arg(long)]
+    guests: bool,
     /// Wait for a debugger before the first instruction
     #[arg(long, conflicts_with = "exec")]
     gdb: bool,
@@ -65,7 +70,10 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     let manifest = Manifest::load(app.as_ref())?;
     manifest.ensure_fits(&options.memory)?;
     setup::ensure(if options.uefi { setup::Need::Uefi } else { setup::Need::Bios })?;
-    let system = System::from_manifest(&manifest, app.as_ref())?;
+    let mut system = System::from_manifest(&manifest, app.as_ref())?;
+    if options.guests {
+        system.add(Guests::build()?);
+    }
     let firmware = Firmware::from_option(options.uefi);
     let machine = Machine {
         image: system.image("", firmware)?,

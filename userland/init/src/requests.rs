@@ -3,8 +3,8 @@
 use postern_runtime::Name;
 use postern_runtime::interface::{MAX_ITEMS, Refusal, Text};
 use postern_runtime::protocol::supervisor::{
-    CapabilityInfo, Error, LogLine, MemoryFigures, Next, ProgramInfo, ProgramState, Supervisor,
-    SupervisorServer,
+    CapabilityInfo, Error, LogLine, MAX_ARGUMENTS, MemoryFigures, Next, ProgramInfo, ProgramState,
+    Supervisor, SupervisorServer,
 };
 use postern_runtime::server::{Answer, Reply, Request, Server};
 use postern_runtime::syscall::Timeout;
@@ -110,6 +110,11 @@ impl Supervisor for Init {
     fn log_line(&mut self, from: u64) -> Result<LogLine, Error> {
         let line = self.journal.line(from).ok_or(Error::NoMore)?;
         Ok(LogLine { number: line.number, time: line.time, text: Text::new(&line.text) })
+    }
+
+    fn arguments(&mut self, id: u64) -> Result<Text<MAX_ARGUMENTS>, Error> {
+        let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
+        Ok(Text::new(&entry.arguments))
     }
 }
 

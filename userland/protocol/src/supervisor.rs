@@ -9,7 +9,10 @@ mod state;
 pub use inspect::{CapabilityInfo, LogLine, MAX_LINE, UNKNOWN};
 pub use state::{MemoryFigures, Next, ProgramInfo, ProgramState};
 
-use postern_interface::{Answer, CallError, ServerError, interface};
+use postern_interface::{Answer, CallError, ServerError, Text, interface};
+
+/// Most bytes of a program's arguments that are told; the rest is cut.
+pub const MAX_ARGUMENTS: usize = 240;
 
 /// What the supervisor refuses.
 #[derive(ServerError, Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,10 @@ pub trait Supervisor {
     /// The oldest line of the supervisor's log whose number is at least
     /// `from`; [`Error::NoMore`] past the last one.
     fn log_line(&mut self, from: u64) -> Result<LogLine, Error>;
+
+    /// The words that the program with number `id` was started with, beside
+    /// those of the manifest.
+    fn arguments(&mut self, id: u64) -> Result<Text<MAX_ARGUMENTS>, Error>;
 }
 
 /// The result of a call to the supervisor.

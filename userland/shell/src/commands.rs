@@ -9,8 +9,9 @@ use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::{print, println, time};
 
 use crate::format::{After, Size, Time};
+use crate::vm;
 
-type Outcome = Result<(), CallError<Error>>;
+pub type Outcome = Result<(), CallError<Error>>;
 
 /// A command: its name, what to type, what it does.
 struct Command {
@@ -51,6 +52,12 @@ const COMMANDS: &[Command] = &[
         usage: "[BYTES] [SERVERS]",
         about: "pass a buffer through 1 to 4 servers, and count",
         run: relay,
+    },
+    Command {
+        name: "vm",
+        usage: "run|start|list|kill",
+        about: "guests of virtual machines; `vm` says more",
+        run: vm::command,
     },
     Command { name: "crash", usage: "", about: "start a program that crashes", run: crash },
     Command { name: "clear", usage: "", about: "clear the screen", run: clear },

@@ -13,6 +13,7 @@ extern crate alloc;
 mod commands;
 mod format;
 mod terminal;
+mod vm;
 
 use postern_runtime::protocol::supervisor::SupervisorClient;
 use postern_runtime::syscall::abi::harness::PROMPT;

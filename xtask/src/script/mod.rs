@@ -19,6 +19,7 @@ use anyhow::{Context, Result, ensure};
 
 use self::judge::Values;
 use self::model::{Boot, Crate, End, Script};
+use crate::guests::Guests;
 use crate::manifest::{App, Manifest, Mistaken, SYSTEM};
 use crate::qemu::{Debugger, Machine};
 use crate::suite::{Counts, Report, Verdict};
@@ -185,8 +186,8 @@ struct Systems(Vec<(Boot, System)>);
 impl Systems {
     fn of(&mut self, boot: &Boot) -> Result<&System> {
         // What the machine is and how it ends makes no other system.
-        let Boot { app, manifest: file, is_cut, .. } = boot.clone();
-        let key = Boot { app, manifest: file, is_cut, ..Boot::default() };
+        let Boot { app, manifest: file, is_cut, guests, .. } = boot.clone();
+        let key = Boot { app, manifest: file, is_cut, guests, ..Boot::default() };
         if let Some(index) = self.0.iter().position(|one| one.0 == key) {
             return Ok(&self.0[index].1);
         }
@@ -194,6 +195,9 @@ impl Systems {
         let mut system = System::from_manifest(&manifest, app.as_ref())?;
         if boot.is_cut {
             system.cut_manifest();
+        }
+        if guests {
+            system.add(Guests::build()?);
         }
         let index = self.0.len();
         self.0.push((key, system));

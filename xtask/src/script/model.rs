@@ -22,6 +22,8 @@ pub struct Boot {
     pub manifest: Option<String>,
     /// Whether `init` gets only the first half of the compiled manifest.
     pub is_cut: bool,
+    /// Whether images of guests are packed.
+    pub guests: bool,
     /// Memory of the machine, as QEMU writes it.
     pub memory: String,
     /// Whether it boots with UEFI in any case.
@@ -42,7 +44,15 @@ pub enum Crate {
 impl Default for Boot {
     fn default() -> Self {
         let memory = "256M".into();
-        Self { app: None, manifest: None, is_cut: false, memory, uefi: false, end: End::Running }
+        Self {
+            app: None,
+            manifest: None,
+            is_cut: false,
+            guests: false,
+            memory,
+            uefi: false,
+            end: End::Running,
+        }
     }
 }
 

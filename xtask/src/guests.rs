@@ -1,0 +1,48 @@
+//! Images of guests for the boot archive: what `vm run` finds there.
+//!
+//! An image is an archive with a kernel and perhaps a ramdisk. Must never need
+//! anything that the system itself is not built with.
+
+use anyhow::{Context, Result};
+
+use crate::archive::archive;
+use crate::build::{self, Profile, Program};
+use crate::manifest::Manifest;
+use crate::system::System;
+
+/// Begins the names of images in the boot archive.
+const PREFIX: &str = "guest-";
+/// The manifest of the system that runs as a guest, from the top folder.
+const POSTERN: &str = "userland/guest.toml";
+/// The guest of the tests.
+const TESTED: &str = "postern-guest";
+
+/// The images.
+pub struct Guests {
+    /// Files for the boot archive.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// Programs whose addresses the guests can print.
+    pub programs: Vec<Program>,
+}
+
+impl Guests {
+    /// Compiles all of them.
+    pub fn build() -> Result<Self> {
+        let mut guests = Self { files: Vec::new(), programs: Vec::new() };
+        for program in build::programs(&[TESTED], Profile::Release)? {
+            let kernel = program.stripped()?;
+            guests.add(&program.name, &[("kernel", &kernel)])?;
+            guests.programs.push(program);
+        }
+        let manifest = Manifest::read(POSTERN, None).context("the guest system")?;
+        let system = System::from_manifest(&manifest, None)?;
+        let (kernel, ramdisk) = (system.loaded(), system.ramdisk("")?);
+        guests.add("postern", &[("kernel", kernel), ("ramdisk", &ramdisk)])?;
+        Ok(guests)
+    }
+
+    fn add(&mut self, name: &str, parts: &[(&str, &[u8])]) -> Result<()> {
+        self.files.push((format!("{PREFIX}{name}"), archive(parts)?));
+        Ok(())
+    }
+}
