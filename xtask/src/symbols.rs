@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
-use postern_abi::harness::{SYMBOL_CLOSE, SYMBOL_OPEN};
+use postern_abi::harness::{FILE_PROGRAM, SYMBOL_CLOSE, SYMBOL_OPEN};
 
 use crate::workspace;
 
@@ -58,6 +58,8 @@ impl Symbols {
     /// The function at an address and those that it was inlined into, the
     /// innermost first; at least one.
     pub fn frames(&mut self, program: &str, address: u64) -> Option<Vec<Function>> {
+        // Of a program that was started from a file, those of its namesake.
+        let program = program.strip_suffix(FILE_PROGRAM).unwrap_or(program);
         let file = self.files.get(program)?;
         let loader =
             self.loaded.entry(file.clone()).or_insert_with(|| Loader::new(file).ok()).as_ref()?;

@@ -56,6 +56,9 @@ impl Kind {
 /// The package that starts what a manifest says, and its binary.
 const INIT: (&str, &str) = ("postern-init", "init");
 
+/// The folder with the files of the file server, from the top folder.
+const FILES: &str = "userland/files";
+
 /// What the machine starts from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Firmware {
@@ -124,7 +127,8 @@ impl System {
         let init = built.iter().find(|program| program.name == INIT.1);
         let init = init.with_context(|| format!("{} has no binary `{}`", INIT.0, INIT.1))?;
         let compiled = manifest::compile(&manifest.programs)?;
-        let files = vec![(postern_manifest::FILE.to_owned(), compiled)];
+        let mut files = vec![(postern_manifest::FILE.to_owned(), compiled)];
+        files.extend(archive::folder(&workspace::root().join(FILES))?);
         Self::assemble(profile, init.clone(), programs, files)
     }
 

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use postern_manifest::{GateTo, INIT, Object, Program};
 use postern_runtime::program::Program as Loading;
-use postern_runtime::syscall::abi::env::name::ENTRY;
+use postern_runtime::protocol::console::ConsoleClient;
+use postern_runtime::syscall::abi::env::name::{ENTRY, LOG};
 use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::syscall::{Capability, Entry, Gate, Item, Rights, Slot};
 use postern_runtime::{Boot, Error, Explain, Result, slots};
@@ -81,6 +82,16 @@ impl Drop for Grants {
 }
 
 impl Grants {
+    /// What a program gets that the manifest does not know: the log, and the
+    /// console of whoever starts it.
+    pub fn handed_on(boot: &Boot, console: ConsoleClient) -> Self {
+        let given = Vec::from([
+            Given { name: LOG, kind: Kind::Log, item: boot.log.item(Rights::W) },
+            Given { name: "console", kind: Kind::Gate, item: console.item(Rights::R) },
+        ]);
+        Self { objects: Vec::new(), links: Vec::new(), given }
+    }
+
     /// Makes what `program` is given.
     pub fn new(program: Program<'static>, boot: &Boot, table: &mut Table) -> Result<Self> {
         let mut grants = Self { objects: Vec::new(), links: Vec::new(), given: Vec::new() };

@@ -1,7 +1,8 @@
 //! Answers those who ask the supervisor.
 
 use postern_runtime::Name;
-use postern_runtime::interface::{MAX_ITEMS, Refusal, Text};
+use postern_runtime::interface::{Lent, MAX_ITEMS, Owned, Refusal, Text};
+use postern_runtime::protocol::console::ConsoleClient;
 use postern_runtime::protocol::supervisor::{
     CapabilityInfo, Error, LogLine, MAX_ARGUMENTS, MemoryFigures, Next, ProgramInfo, ProgramState,
     Supervisor, SupervisorServer,
@@ -115,6 +116,20 @@ impl Supervisor for Init {
     fn arguments(&mut self, id: u64) -> Result<Text<MAX_ARGUMENTS>, Error> {
         let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
         Ok(Text::new(&entry.arguments))
+    }
+
+    fn run_file(
+        &mut self,
+        file: Lent<'_>,
+        bytes: u64,
+        name: &str,
+        arguments: &str,
+        console: Owned<ConsoleClient>,
+    ) -> Result<u64, Error> {
+        let length = usize::try_from(bytes).map_err(|_| Error::BadRequest)?;
+        let file = file.get(..length).ok_or(Error::BadRequest)?;
+        // The program keeps its copy when this one goes.
+        self.start_file(name, arguments, file, *console)
     }
 }
 

@@ -5,21 +5,22 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use postern_manifest::{ALWAYS, Manifest, Object, Program, Start};
+use postern_manifest::{ALWAYS, MAX_NAME, Manifest, Object, Program, Start};
 use postern_runtime::program::Child;
 use postern_runtime::protocol::Name;
+use postern_runtime::protocol::console::ConsoleClient;
 use postern_runtime::protocol::supervisor::{Error, Next, ProgramInfo, ProgramState};
 use postern_runtime::syscall::Timeout;
-use postern_runtime::syscall::abi::harness::{SYMBOL_CLOSE, SYMBOL_OPEN};
+use postern_runtime::syscall::abi::harness::{FILE_PROGRAM, SYMBOL_CLOSE, SYMBOL_OPEN};
 use postern_runtime::syscall::abi::op::thread::ThreadState;
 use postern_runtime::{Boot, memory, time};
 
-use crate::grants::{Link, STAND_IN, label};
+use crate::grants::{Grants, Link, STAND_IN, label};
 use crate::history::{Due, Histories};
 use crate::inspect;
 use crate::journal::{Journal, note};
-use crate::start::start;
-use crate::table::{Entry, Table};
+use crate::start::{UNLISTED, Wanted, start};
+use crate::table::{Entry, Running, Table};
 
 /// Most programs that are started because one of them needs the next.
 const LONGEST_CHAIN: usize = 8;
@@ -102,13 +103,51 @@ impl Init {
         }
         let id = self.table.number();
         let generation = self.histories.of(name).generation + 1;
-        let started = start(program, arguments, file, id, generation, &self.boot, &mut self.table);
-        let running = started.map_err(|error| {
-            note!(self.journal, "{error}");
-            Error::CannotStart
-        })?;
+        let grants = Grants::new(program, &self.boot, &mut self.table);
+        let wanted = Wanted { program, name, arguments, file, id, generation };
+        let running = self.try_start(wanted, grants)?;
         self.histories.of(name).generation = generation;
         self.connect(name, &running.child);
+        self.add(wanted, running);
+        Ok(id)
+    }
+
+    /// Starts the program in `file` with what its starter hands to it; its
+    /// number. Its name ends so that it is no program's of the manifest.
+    pub fn start_file(
+        &mut self,
+        name: &str,
+        arguments: &str,
+        file: &[u8],
+        console: ConsoleClient,
+    ) -> Result<u64, Error> {
+        if !self.table.has_room() {
+            return Err(Error::Busy);
+        }
+        let room = MAX_NAME - FILE_PROGRAM.len();
+        let name = alloc::format!("{}{FILE_PROGRAM}", cut(name, room));
+        let id = self.table.number();
+        let grants = Grants::handed_on(&self.boot, console);
+        let wanted = Wanted { program: UNLISTED, name: &name, arguments, file, id, generation: 1 };
+        let running = self.try_start(wanted, Ok(grants))?;
+        self.add(wanted, running);
+        Ok(id)
+    }
+
+    fn try_start(
+        &mut self,
+        wanted: Wanted<'_>,
+        grants: postern_runtime::Result<Grants>,
+    ) -> Result<Running, Error> {
+        start(wanted, grants, &self.boot).map_err(|error| {
+            note!(self.journal, "{error}");
+            Error::CannotStart
+        })
+    }
+
+    /// Notes a program that was started.
+    fn add(&mut self, wanted: Wanted<'_>, running: Running) {
+        let Wanted { program, name, id, generation, .. } = wanted;
         self.journal.remember(alloc::format!("started `{name}` (number {id})"));
         let info = ProgramInfo {
             id,
@@ -125,14 +164,13 @@ impl Init {
         self.table.add(Entry {
             id,
             program,
-            arguments: String::from(arguments),
+            arguments: String::from(wanted.arguments),
             name: info.name,
             running: Some(running),
             info,
             held: Vec::new(),
             waiters: Vec::new(),
         });
-        Ok(id)
     }
 
     /// Starts the servers of a program that do not run yet: a call to a server
@@ -294,6 +332,11 @@ fn now() -> u64 {
 /// Whether there can be one instance only.
 fn is_single(program: Program<'_>) -> bool {
     !program.services.is_empty() || program.start == Start::Boot
+}
+
+/// The beginning of a text, at most `length` bytes.
+fn cut(text: &str, length: usize) -> &str {
+    &text[..text.floor_char_boundary(length)]
 }
 
 /// What became of a program, in words.

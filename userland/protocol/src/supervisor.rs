@@ -9,7 +9,9 @@ mod state;
 pub use inspect::{CapabilityInfo, LogLine, MAX_LINE, UNKNOWN};
 pub use state::{MemoryFigures, Next, ProgramInfo, ProgramState};
 
-use postern_interface::{Answer, CallError, ServerError, Text, interface};
+use postern_interface::{Answer, CallError, Lent, Owned, ServerError, Text, interface};
+
+use crate::console::ConsoleClient;
 
 /// Most bytes of a program's arguments that are told; the rest is cut.
 pub const MAX_ARGUMENTS: usize = 240;
@@ -71,6 +73,21 @@ pub trait Supervisor {
     /// The words that the program with number `id` was started with, beside
     /// those of the manifest.
     fn arguments(&mut self, id: u64) -> Result<Text<MAX_ARGUMENTS>, Error>;
+
+    /// Starts the program in the first `bytes` of the buffer, an ELF file; its
+    /// number. It is called `name` with `.file` behind, which no program of the
+    /// manifest can be, and may do what its starter hands to it: `console`. The
+    /// supervisor adds what every program has (task, thread, a factory of 4 MiB)
+    /// and the log, so that a crash can be read.
+    #[opcode = 20]
+    fn run_file(
+        &mut self,
+        file: Lent<'_>,
+        bytes: u64,
+        name: &str,
+        arguments: &str,
+        console: Owned<ConsoleClient>,
+    ) -> Result<u64, Error>;
 }
 
 /// The result of a call to the supervisor.

@@ -1,5 +1,6 @@
 //! The commands. Each says in words what went wrong; none ends the shell.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -8,6 +9,7 @@ use postern_runtime::protocol::supervisor::{Error, ProgramState, SupervisorClien
 use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::{print, println, time};
 
+use crate::files::{self, Servers};
 use crate::format::{After, Size, Time};
 use crate::vm;
 
@@ -30,7 +32,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "run",
         usage: "PROGRAM [ARG]...",
-        about: "start a program, wait for its end",
+        about: "start a program or a file, wait for its end",
         run,
     },
     Command {
@@ -65,26 +67,35 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Executes one line.
-pub fn execute(line: &str, supervisor: SupervisorClient) {
+pub fn execute(line: &str, supervisor: SupervisorClient, servers: &Servers) {
     let line = line.trim();
     let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
     if name.is_empty() {
         return;
     }
-    match COMMANDS.iter().find(|command| command.name == name) {
-        Some(command) => {
-            if let Err(error) = (command.run)(arguments.trim_start(), supervisor) {
-                println!("{name}: {error}");
-            }
-        }
-        None => println!("{name}: unknown command; `help` lists the commands"),
+    let arguments = arguments.trim();
+    let (first, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let outcome = if name == "run" && first.contains('/') {
+        // No program of the manifest has such a name: it is a file.
+        files::run(first, rest.trim(), servers)
+    } else if let Some(command) = COMMANDS.iter().find(|command| command.name == name) {
+        (command.run)(arguments, supervisor).map_err(|error| error.to_string())
+    } else if let Some(command) = files::COMMANDS.iter().find(|command| command.name == name) {
+        (command.run)(arguments, servers)
+    } else {
+        Err("unknown command; `help` lists the commands".into())
+    };
+    if let Err(error) = outcome {
+        println!("{name}: {error}");
     }
 }
 
 fn help(_: &str, _: SupervisorClient) -> Outcome {
-    for command in COMMANDS {
-        let what = alloc::format!("{} {}", command.name, command.usage);
-        println!("{what:<24} {}", command.about);
+    let others = files::COMMANDS.iter().map(|one| (one.name, one.usage, one.about));
+    let all = COMMANDS.iter().map(|one| (one.name, one.usage, one.about)).chain(others);
+    for (name, usage, about) in all {
+        let what = alloc::format!("{name} {usage}");
+        println!("{what:<24} {about}");
     }
     Ok(())
 }
