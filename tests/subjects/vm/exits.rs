@@ -155,6 +155,12 @@ fn a10_guest_system_registers(ctx: &Ctx) -> Verdict {
     system.segments[4].base = 0x1_0000;
     machine.vcpu.set_system(&system)?;
     check_eq!(machine.vcpu.system()?, system);
+    // Emulations do not say that the task state is busy.
+    let mut available = system;
+    available.segments[segment::TR].attributes = 0x89;
+    machine.vcpu.set_system(&available)?;
+    check_eq!(machine.vcpu.system()?, available);
+    machine.vcpu.set_system(&system)?;
     // What no guest can have: SVM of its own, or a task state that is none.
     let mut wrong = system;
     wrong.efer |= 1 << 12;

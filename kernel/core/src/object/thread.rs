@@ -116,6 +116,8 @@ pub enum Asks {
     Hypercall,
     /// What becomes of a guest after an exit; with the last word of the message.
     Exit(u16),
+    /// Nothing: it panicked, and ends after its report.
+    Nothing,
 }
 
 /// What a message expects after its delivery.

@@ -87,6 +87,8 @@ const INTERCEPTS: u64 = 0xf | 1 << 15 | 1 << 18 | 1 << 19 | 1 << 22 | 1 << 24 | 
 const MORE: u64 = 0x7f | 1 << 8 | 1 << 9 | 7 << 10 | 1 << 13;
 /// Type bits of a segment: a busy 64-bit task state; present.
 const TASK_STATE: u64 = 0x8b;
+/// The bit that says busy, which some emulations do not set.
+const BUSY: u64 = 2;
 
 /// What is set before a guest says otherwise: 64-bit segments of an operating
 /// system, paging off, protected mode.
@@ -182,7 +184,7 @@ impl Vcpu {
         // With any other one an exception in the guest's user code would not
         // even be a shutdown in some emulations.
         let task_state = SEGMENTS + 18;
-        if state[task_state] >> 16 & 0xff != TASK_STATE {
+        if state[task_state] >> 16 & 0xff | BUSY != TASK_STATE {
             return Err(task_state);
         }
         for (value, place) in state.iter().zip(places()) {
