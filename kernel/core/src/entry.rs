@@ -84,6 +84,10 @@ impl<M: Machine> Kernel<M> {
                 self.end_thread(thread, State::Exited, [reason::EXIT, args[0], 0, 0]);
                 Ok(Done::Settled)
             }
+            Code::Panic => {
+                self.panic(thread, args[0], args[1]);
+                Ok(Done::Settled)
+            }
             Code::SetFsBase => {
                 if !address::is_user(args[0]) {
                     return Err(ErrorCode::new(ErrorNumber::Inval, 1));

@@ -174,6 +174,7 @@ fn play(
         image: system.image("", firmware)?,
         firmware,
         memory: script.boot.memory.clone(),
+        cpu: script.boot.cpu.clone(),
         // Counted time is the same on a busy computer; but the UEFI firmware
         // takes half a minute with it.
         counted: firmware == Firmware::Bios,
