@@ -19,12 +19,8 @@ fn main(env: Env) -> Result<(), names::Error> {
     println!("put: {:?}", stock.put(item("flour", 1000, Unit::Grams)));
     println!("the bell: {:?}", bell.wait(Timeout::ZERO));
     println!("take: {:?}", stock.take("flour", Some(400)).map(|item| item.amount));
-    for result in [
-        stock.take("flour", Some(601)),
-        stock.take("sugar", None),
-        stock.take("flour", None),
-    ] {
-        match result {
+    for (name, amount) in [("flour", Some(601)), ("sugar", None), ("flour", None)] {
+        match stock.take(name, amount) {
             Ok(item) => println!("{} of {}", item.amount, item.name),
             Err(error) => println!("refused: {error}"),
         }
