@@ -35,7 +35,7 @@ use crate::svm::Svm;
 use crate::tables::{self, OWN_STACK};
 use crate::timer::Timer;
 use crate::x86::X86;
-use crate::{cell, clock, cpu, exit, image, pic, report};
+use crate::{cell, clock, cpu, exit, fpu, image, pic, report};
 
 /// What the kernel asks of the boot loader.
 pub const CONFIG: BootloaderConfig = {
@@ -224,6 +224,9 @@ unsafe extern "C" fn second(handover: *const Handover) -> ! {
         unsafe { handover.read() };
     let features = Features::detect();
     cpu::protect(features);
+    // Whatever firmware has left in these registers goes.
+    fpu::open_first();
+    fpu::close();
     cpu_tables(tables, &mut early);
     pic::silence();
     let registers = device(tables, &mut early, 0, LocalApic::physical());

@@ -14,6 +14,7 @@ use postern_core::mem::Frames;
 
 use crate::apic::LocalApic;
 use crate::clock::Clock;
+use crate::fpu::{self, Fpu};
 use crate::frame::{self, Frame};
 use crate::kernel_tables::{CONSTANTS, DATA, KernelTables};
 use crate::layout::{
@@ -159,6 +160,7 @@ impl Machine for X86 {
     type Tables = ViewTables;
     type Window = Entry;
     type Vcpu = Vcpu;
+    type Fpu = Fpu;
 
     #[inline]
     fn now(&mut self) -> u64 {
@@ -430,6 +432,30 @@ impl Machine for X86 {
     #[inline(always)]
     fn copy_words(&self, from: &Utcb, to: &Utcb, first: usize, end: usize) {
         from.frame.copy_words(to.frame, first, end);
+    }
+
+    fn fpu(&mut self, frame: Frames) -> Fpu {
+        Fpu::new(frame)
+    }
+
+    fn release_fpu(&mut self, fpu: Fpu) -> Frames {
+        fpu.into_frames()
+    }
+
+    fn open_fpu(&mut self) {
+        fpu::open_first();
+    }
+
+    fn save_fpu(&mut self, fpu: &mut Fpu) {
+        fpu.place.save();
+    }
+
+    fn load_fpu(&mut self, fpu: &Fpu) {
+        fpu.place.load();
+    }
+
+    fn close_fpu(&mut self) {
+        fpu::close();
     }
 
     fn zero(&mut self, frames: &Frames, first: u64, pages: u64) {

@@ -9,6 +9,7 @@ use postern_core::machine::{EventKind, GuestExit, GuestPaging, Registers, VCPU_S
 use postern_core::mem::Frames;
 
 use super::Svm;
+use crate::fpu::Place;
 use crate::frame::Frame;
 use crate::layout::PAGE;
 
@@ -101,7 +102,7 @@ pub struct Vcpu {
     /// The first of them.
     block: Frame,
     /// The second.
-    float: Frame,
+    float: Place,
 }
 
 /// A segment's first word: selector, attributes, limit.
@@ -117,13 +118,8 @@ impl Vcpu {
     /// 32-bit protected mode, flat segments, paging off.
     #[must_use]
     pub fn new(frames: Frames, svm: &Svm) -> Self {
-        let (block, float) = (Frame::of(&frames, 0), Frame::of(&frames, 1));
+        let (block, float) = (Frame::of(&frames, 0), Place::new(Frame::of(&frames, 1)));
         block.zero();
-        float.zero();
-        // As after FNINIT and a reset of the SIMD unit: FCW at byte 0, MXCSR at
-        // byte 24.
-        float.set_word(0, 0x37f);
-        float.set_word(3, 0x1f80);
         // All debug registers, read and write.
         block.set_word(control::CR_AND_DR, u64::from(u32::MAX) << 32);
         block.set_word(control::EXCEPTIONS, EXCEPTIONS | INTERCEPTS << 32);
@@ -159,9 +155,9 @@ impl Vcpu {
         self.block.physical()
     }
 
-    /// Kernel address of the floating-point registers.
-    pub(super) fn float(&self) -> u64 {
-        crate::layout::PHYSICAL + self.float.physical()
+    /// The guest's floating-point registers while it does not run.
+    pub(super) fn float(&mut self) -> &mut Place {
+        &mut self.float
     }
 
     /// The system registers, as [`postern_core::machine::Machine::vcpu_state`]
