@@ -4,6 +4,9 @@
 //! Must never write what those readers would not take, and never put two
 //! segments with different rights on one page.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use postern_abi::image::{
     ARCHIVE_ENTRY, ARCHIVE_HEADER, ARCHIVE_MAGIC, FLAT_HEADER, FLAT_MAGIC, FLAT_SEGMENT,
@@ -11,6 +14,7 @@ use postern_abi::image::{
 use postern_abi::{PAGE, Rights, address};
 
 use crate::elf::{Executable, flags};
+use crate::workspace;
 
 /// Where `init` is loaded.
 pub const LOAD_BASE: u64 = 0x40_0000;
@@ -32,7 +36,7 @@ pub fn archive(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
         );
         ensure!(
             files[..index].iter().all(|other| other.0 != *name),
-            "two programs are called `{name}`"
+            "two files are called `{name}`"
         );
         bytes.extend(name.as_bytes());
         bytes.resize(ARCHIVE_HEADER + index * ARCHIVE_ENTRY + NAME, 0);
@@ -46,6 +50,37 @@ pub fn archive(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
     }
     bytes.resize(at, 0);
     Ok(bytes)
+}
+
+/// The files below a folder, sorted, as entries of the archive: each is called
+/// by its path from there on, with a `/` before it, which no program has.
+pub fn folder(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    collect(root, "", &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> Result<()> {
+    let cannot = || format!("cannot read {}", workspace::shown(folder));
+    for entry in fs::read_dir(folder).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        let name = path.file_name().context("a file has a name")?;
+        let name = name.to_str().with_context(|| format!("{name:?} is no text"))?;
+        let name = format!("{prefix}/{name}");
+        if path.is_dir() {
+            collect(&path, &name, files)?;
+            continue;
+        }
+        ensure!(
+            name.len() < NAME,
+            "the path `{name}` is too long for the boot archive: at most {} bytes",
+            NAME - 1
+        );
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        files.push((name, bytes));
+    }
+    Ok(())
 }
 
 /// The flat image of a program: its relocations applied for [`LOAD_BASE`], its
@@ -178,7 +213,7 @@ mod tests {
             assert!(archive(&[(name, b"")]).is_err(), "{name}");
         }
         let error = archive(&[("a", b""), ("a", b"")]).expect_err("twice the same");
-        assert!(error.to_string().contains("two programs are called `a`"));
+        assert!(error.to_string().contains("two files are called `a`"));
     }
 
     #[test]

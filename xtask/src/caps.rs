@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use postern_manifest::{INIT, Start};
+use postern_manifest::{ALWAYS, INIT, Start};
 
 use crate::manifest::model::{Capability, Gate, Object, Program};
 use crate::manifest::{App, Manifest, suggest, value};
@@ -66,7 +66,7 @@ fn table(programs: &[Program]) -> String {
             value::shown(program.quota.value),
             value::shown(program.heap.value),
             value::shown(program.stack.value),
-            program.restarts,
+            restarts(program.restarts),
             services.join(", ")
         );
         let _ = writeln!(text, "{}", line.trim_end());
@@ -75,6 +75,11 @@ fn table(programs: &[Program]) -> String {
         }
     }
     text
+}
+
+/// How often a program is started again.
+fn restarts(times: u32) -> String {
+    if times == ALWAYS { "always".to_owned() } else { times.to_string() }
 }
 
 /// What a capability is, in words.

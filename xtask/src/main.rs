@@ -13,6 +13,9 @@ mod check;
 #[cfg(test)]
 mod conformance;
 mod elf;
+mod guests;
+#[cfg(test)]
+mod guide;
 mod host;
 mod image;
 mod manifest;

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use postern_abi::harness::PROMPT;
 
+use crate::guests::Guests;
 use crate::manifest::{App, Manifest};
-use crate::qemu::{Debugger, Event, Guest, Machine, Outcome};
+use crate::qemu::{CPU, Debugger, Event, Guest, Machine, Outcome};
 use crate::symbols::{Filter, Symbols};
 use crate::system::{Firmware, System};
 use crate::terminal::Raw;
@@ -53,6 +54,17 @@ pub struct Options {
     /// programs measure is the same on every computer
     #[arg(long)]
     counted: bool,
+    /// Pack images of guests for `vm run`: `postern`, which is Postern itself,
+    /// and `selftest`
+    #[arg(long)]
+    guests: bool,
+    /// Pack a kernel from elsewhere for `vm run NAME`: one for the `bootloader`
+    /// crate, or a Linux bzImage
+    #[arg(long, value_name = "NAME=KERNEL[,RAMDISK]")]
+    guest: Vec<String>,
+    /// The command line of the kernels from elsewhere
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "guest")]
+    guest_cmdline: String,
     /// Wait for a debugger before the first instruction
     #[arg(long, conflicts_with = "exec")]
     gdb: bool,
@@ -65,12 +77,17 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     let manifest = Manifest::load(app.as_ref())?;
     manifest.ensure_fits(&options.memory)?;
     setup::ensure(if options.uefi { setup::Need::Uefi } else { setup::Need::Bios })?;
-    let system = System::from_manifest(&manifest, app.as_ref())?;
+    let mut system = System::from_manifest(&manifest, app.as_ref())?;
+    if options.guests {
+        system.add(Guests::build()?);
+    }
+    system.add(Guests::from_files(&options.guest, &options.guest_cmdline)?);
     let firmware = Firmware::from_option(options.uefi);
     let machine = Machine {
         image: system.image("", firmware)?,
         firmware,
         memory: options.memory.clone(),
+        cpu: CPU.into(),
         counted: options.counted,
         debugger: if options.gdb { Debugger::Port } else { Debugger::None },
     };

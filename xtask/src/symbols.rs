@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
-use postern_abi::harness::{SYMBOL_CLOSE, SYMBOL_OPEN};
+use postern_abi::harness::{FILE_PROGRAM, SYMBOL_CLOSE, SYMBOL_OPEN};
 
 use crate::workspace;
 
@@ -58,6 +58,8 @@ impl Symbols {
     /// The function at an address and those that it was inlined into, the
     /// innermost first; at least one.
     pub fn frames(&mut self, program: &str, address: u64) -> Option<Vec<Function>> {
+        // Of a program that was started from a file, those of its namesake.
+        let program = program.strip_suffix(FILE_PROGRAM).unwrap_or(program);
         let file = self.files.get(program)?;
         let loader =
             self.loaded.entry(file.clone()).or_insert_with(|| Loader::new(file).ok()).as_ref()?;
@@ -68,7 +70,7 @@ impl Symbols {
             let function = function.demangle().ok()?.into_owned();
             let place = frame.location.and_then(|place| Some((place.file?, place.line?)));
             let place = place.map(|(file, line)| format!("{}:{line}", short(file)));
-            names.push(Function { function: plain(&function).to_owned(), place });
+            names.push(Function { function: plain(&function), place });
         }
         if names.is_empty() {
             let symbol = loader.find_symbol(address)?;
@@ -87,8 +89,28 @@ impl Symbols {
     }
 }
 
-/// A function's name without the hash that the compiler puts behind it.
-fn plain(function: &str) -> &str {
+/// A function's name without the hash that the compiler puts behind it, and
+/// without the types that it was compiled for: they are often longer than all
+/// the rest, and say little about where one is.
+fn plain(function: &str) -> String {
+    let (mut name, mut depth, mut before) = (String::new(), 0_u32, ' ');
+    for char in without_hash(function).chars() {
+        // A name can begin with a type: `<Type as Trait>::function`.
+        let opens = char == '<' && (depth > 0 || !matches!(before, ' ' | ':'));
+        depth += u32::from(opens);
+        if depth == 0 {
+            name.push(char);
+        }
+        // The arrow of a function's type closes nothing.
+        if char == '>' && before != '-' && depth > 0 {
+            depth -= 1;
+        }
+        before = char;
+    }
+    name
+}
+
+fn without_hash(function: &str) -> &str {
     match function.rsplit_once("::h") {
         Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|c| c.is_ascii_hexdigit()) => {
             name
@@ -212,6 +234,19 @@ mod tests {
     #[test]
     fn what_is_held_at_the_end_is_not_lost() {
         assert_eq!(Symbols::default().line("see [@kernel+0x1"), "see [@kernel+0x1");
+    }
+
+    #[test]
+    fn types_and_hashes_are_left_out_of_names() {
+        for (name, expected) in [
+            ("core::panicking::panic_fmt", "core::panicking::panic_fmt"),
+            ("a::b::h0123456789abcdef", "a::b"),
+            ("call<4, 0, (), {closure#0}<u8>>", "call"),
+            ("{closure#1}<fn(u8) -> Vec<u8>>", "{closure#1}"),
+            ("<Type<u8> as Trait>::function<T>", "<Type as Trait>::function"),
+        ] {
+            assert_eq!(plain(name), expected);
+        }
     }
 
     #[test]

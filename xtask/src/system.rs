@@ -15,6 +15,7 @@ use postern_abi::harness::CMDLINE;
 
 use crate::archive;
 use crate::build::{self, Profile, Program};
+use crate::guests::Guests;
 use crate::manifest::{self, App, Manifest};
 use crate::symbols::Symbols;
 use crate::workspace;
@@ -54,6 +55,9 @@ impl Kind {
 
 /// The package that starts what a manifest says, and its binary.
 const INIT: (&str, &str) = ("postern-init", "init");
+
+/// The folder with the files of the file server, from the top folder.
+const FILES: &str = "userland/files";
 
 /// What the machine starts from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -123,7 +127,8 @@ impl System {
         let init = built.iter().find(|program| program.name == INIT.1);
         let init = init.with_context(|| format!("{} has no binary `{}`", INIT.0, INIT.1))?;
         let compiled = manifest::compile(&manifest.programs)?;
-        let files = vec![(postern_manifest::FILE.to_owned(), compiled)];
+        let mut files = vec![(postern_manifest::FILE.to_owned(), compiled)];
+        files.extend(archive::folder(&workspace::root().join(FILES))?);
         Self::assemble(profile, init.clone(), programs, files)
     }
 
@@ -133,6 +138,12 @@ impl System {
         for (_, bytes) in self.files.iter_mut().filter(|file| file.0 == postern_manifest::FILE) {
             bytes.truncate(bytes.len() / 2);
         }
+    }
+
+    /// Puts guest images into the boot archive.
+    pub fn add(&mut self, guests: Guests) {
+        self.files.extend(guests.files);
+        self.programs.extend(guests.programs);
     }
 
     /// Puts the files of the boot archive together, each checked.
@@ -162,6 +173,19 @@ impl System {
         &self.kernel.elf
     }
 
+    /// The kernel as it is loaded.
+    pub fn loaded(&self) -> &[u8] {
+        &self.loaded
+    }
+
+    /// The boot archive, with a command line for `init`.
+    pub fn ramdisk(&self, cmdline: &str) -> Result<Vec<u8>> {
+        let mut files: Vec<_> =
+            self.files.iter().map(|file| (file.0.as_str(), file.1.as_slice())).collect();
+        files.push((CMDLINE, cmdline.as_bytes()));
+        archive::archive(&files)
+    }
+
     /// The file of the kernel (`kernel`), of `init`, or of a program.
     pub fn elf(&self, name: &str) -> Option<&Path> {
         match name {
@@ -185,10 +209,7 @@ impl System {
     /// The disk image of this system with a command line for `init`; one that
     /// exists already is used again.
     pub fn image(&self, cmdline: &str, firmware: Firmware) -> Result<PathBuf> {
-        let mut files: Vec<_> =
-            self.files.iter().map(|file| (file.0.as_str(), file.1.as_slice())).collect();
-        files.push((CMDLINE, cmdline.as_bytes()));
-        let ramdisk = archive::archive(&files)?;
+        let ramdisk = self.ramdisk(cmdline)?;
         let tool = fs::read(&self.boot_tool)
             .with_context(|| format!("cannot read {}", self.boot_tool.display()))?;
         let mut hasher = DefaultHasher::new();

@@ -78,6 +78,10 @@ pub enum Code {
     Window = 0x1d,
     /// Give the active relay segment up: only its capability leads to it then.
     Release = 0x1e,
+    /// As [`Code::Exit`], after a report of where the activation is and of who
+    /// waits for it. Argument 2 is its frame pointer, from which the report finds
+    /// the calls that led there.
+    Panic = 0x1f,
 }
 
 /// Whose the relay segment in the window is.
@@ -113,7 +117,7 @@ impl Held {
 
 impl Code {
     /// All codes, for tests that try every one.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Null,
         Self::Call,
         Self::Send,
@@ -135,6 +139,7 @@ impl Code {
         Self::Unmask,
         Self::Window,
         Self::Release,
+        Self::Panic,
     ];
 
     /// The code in the low half of `rax`, if the name space is Postern's, the
@@ -168,6 +173,7 @@ impl Code {
             0x1c => Self::Unmask,
             0x1d => Self::Window,
             0x1e => Self::Release,
+            0x1f => Self::Panic,
             _ => return None,
         };
         code.permitted_flags().contains(flags).then_some((code, flags))

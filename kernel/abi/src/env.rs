@@ -25,6 +25,8 @@ pub const SEGMENT: u32 = 5;
 /// The program serves behind its entry, a capability called [`name::ENTRY`]:
 /// value 1 is the number of contexts that it is to have.
 pub const CONTEXTS: u32 = 6;
+/// Value 1: the how manieth instance of this program it is; the first is 1.
+pub const GENERATION: u32 = 7;
 
 /// Bytes of the header.
 pub const HEADER: usize = 24;

@@ -35,6 +35,10 @@ pub const SYMBOL_OPEN: &str = "[@";
 /// Ends an address that xtask turns into a name.
 pub const SYMBOL_CLOSE: &str = "]";
 
+/// Ends the names of programs that were started from a file and not from the
+/// boot archive, so that none of them has the name of another one.
+pub const FILE_PROGRAM: &str = ".file";
+
 /// The function that the benchmarks call before the sample that
 /// `cargo xtask bench --explain` looks at, and the argument by which a
 /// debugger knows it from whatever else lies at its address.

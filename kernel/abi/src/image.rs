@@ -4,6 +4,8 @@
 //! Both are little-endian and every content begins on a page boundary, so that
 //! pages can be mapped without copying.
 
+use core::ops::Range;
+
 /// First bytes of a boot archive.
 pub const ARCHIVE_MAGIC: [u8; 8] = *b"POSTERN\x01";
 /// Bytes of the archive's header: magic, count (u64).
@@ -40,10 +42,12 @@ impl<'a> Archive<'a> {
         Some(Self { bytes, count: usize::try_from(word(bytes, 8)?).ok()? })
     }
 
-    /// Entry number `index`: its name and contents. `None` past the end or
-    /// when the entry is malformed.
+    /// Entry number `index`: its name, and where its contents lie in the
+    /// archive. The archive's first bytes, up to the last entry, are enough for
+    /// that; whether the contents are there is not looked at. `None` past the
+    /// end or when the entry is malformed.
     #[must_use]
-    pub fn entry(&self, index: usize) -> Option<(&'a str, &'a [u8])> {
+    pub fn place(&self, index: usize) -> Option<(&'a str, Range<usize>)> {
         if index >= self.count {
             return None;
         }
@@ -53,7 +57,15 @@ impl<'a> Archive<'a> {
         let name = core::str::from_utf8(&name[..end]).ok()?;
         let offset = usize::try_from(word(self.bytes, at + 32)?).ok()?;
         let length = usize::try_from(word(self.bytes, at + 40)?).ok()?;
-        Some((name, self.bytes.get(offset..offset.checked_add(length)?)?))
+        Some((name, offset..offset.checked_add(length)?))
+    }
+
+    /// Entry number `index`: its name and contents. `None` past the end or
+    /// when the entry is malformed.
+    #[must_use]
+    pub fn entry(&self, index: usize) -> Option<(&'a str, &'a [u8])> {
+        let (name, place) = self.place(index)?;
+        Some((name, self.bytes.get(place)?))
     }
 
     /// All entries, in order.

@@ -73,7 +73,8 @@ impl<M: Machine> Kernel<M> {
             Code::Yield => {
                 self.output(thread, 0)?;
                 self.yield_current();
-                if let Some(thread) = self.threads.get_mut(thread).filter(|it| !it.is_context()) {
+                if let Some(thread) = self.threads.get_mut(thread).filter(|it| !it.is_context() && !it.uses_fpu)
+                {
                     thread.wait = Wait::Yielded;
                 }
                 Ok(Done::Settled)
@@ -85,6 +86,10 @@ impl<M: Machine> Kernel<M> {
             }
             Code::Exit => {
                 self.end_thread(thread, State::Exited, [reason::EXIT, args[0], 0, 0]);
+                Ok(Done::Settled)
+            }
+            Code::Panic => {
+                self.panic(thread, args[0], args[1]);
                 Ok(Done::Settled)
             }
             Code::SetFsBase => {

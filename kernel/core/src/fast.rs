@@ -326,9 +326,11 @@ impl<M: Machine> Kernel<M> {
 
     /// To be called after each change of what decides whether the general path
     /// has to be taken whatever is asked for: it does a step of the work that
-    /// nobody waits for, or the fast paths are off. Then no thread is the chosen
+    /// nobody waits for, or switches floating-point registers, or the fast paths
+    /// are off. Then no thread is the chosen
     /// one at the next way out.
     pub(crate) fn settle_paths(&mut self) {
-        self.general_only = !self.fast_paths || self.work_list.is_some();
+        self.general_only =
+            !self.fast_paths || self.work_list.is_some() || self.fpu_owner.is_some();
     }
 }

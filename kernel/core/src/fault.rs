@@ -5,17 +5,19 @@
 //! The thread waits as if it had called the handler, but its registers stay as
 //! they were at the fault: nothing here may write a result into them.
 
-use postern_abi::op::fault as answer;
+use postern_abi::op::{fault as answer, reason};
 use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
 use postern_arena::Ref;
 
 use crate::Kernel;
+use crate::fpu::NOT_AVAILABLE;
 use crate::hypercall::{Answered, INVALID};
 use crate::machine::{Fault, Form, Machine};
 use crate::object::Thread;
 use crate::object::thread::{Asks, Expects, Message, State};
+use crate::report::Place;
 use crate::work::Work;
 
 impl Fault {
@@ -28,7 +30,7 @@ impl Fault {
 impl<M: Machine> Kernel<M> {
     /// An exception in user code of the current thread; its registers are in
     /// its [`crate::machine::UserState`] already.
-    pub fn fault(&mut self, fault: Fault) {
+    pub fn fault(&mut self, mut fault: Fault) {
         self.stretch_begins(Cause::new(Entry::Fault, fault.vector.into()));
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
@@ -36,11 +38,18 @@ impl<M: Machine> Kernel<M> {
         if fault.vector == INVALID && self.is_hypercall(thread) {
             return self.hypercall(thread);
         }
+        if fault.vector == NOT_AVAILABLE {
+            match self.begin_fpu(thread) {
+                Ok(()) => return,
+                // Who handles the fault learns why it is one.
+                Err(error) => fault.error = error.encode(),
+            }
+        }
         if !self.tell_handler(thread, fault)
             && let Some(faulted) = self.threads.get_mut(thread)
         {
             (faulted.fault, faulted.asks) = (Some(fault), Asks::Fault);
-            faulted.work = Some(Work::Report { line: 0 });
+            faulted.work = Some(Work::Report(Place::default()));
         }
     }
 
@@ -94,7 +103,7 @@ impl<M: Machine> Kernel<M> {
     ) -> Option<Ref<Thread<M>>> {
         let faulted = self.threads.get_mut(thread)?;
         match faulted.asks {
-            Asks::Fault => {
+            Asks::Fault | Asks::Nothing => {
                 if answered.tag.words() == 0 || answered.words[0] == answer::RESUME {
                     faulted.fault = None;
                     faulted.answerer = None;
@@ -119,25 +128,40 @@ impl<M: Machine> Kernel<M> {
         faulted.message = None;
         faulted.answerer = None;
         // The last that it does is to report its fault, in steps.
-        faulted.work = Some(Work::Report { line: 0 });
+        faulted.work = Some(Work::Report(Place::default()));
         self.wake(thread);
+    }
+
+    /// The current thread ends with `code`, after a report that follows its frame
+    /// pointer.
+    pub(crate) fn panic(&mut self, thread: Ref<Thread<M>>, code: u64, frame: u64) {
+        let Some(panicked) = self.threads.get_mut(thread) else { return };
+        // The rest of its registers it has not left to be seen.
+        panicked.user.registers.rbp = frame;
+        panicked.fault = Some(Fault { vector: 0, error: code, address: 0 });
+        panicked.asks = Asks::Nothing;
+        panicked.work = Some(Work::Report(Place::default()));
     }
 
     /// Writes a line of the report of a fault; after the last one the thread
     /// ends.
-    pub(crate) fn report_step(&mut self, thread: Ref<Thread<M>>, line: u32) {
+    pub(crate) fn report_step(&mut self, thread: Ref<Thread<M>>, place: Place) {
         let Some(fault) = self.threads.get(thread).and_then(|it| it.fault) else { return };
-        if self.report_line(thread, fault, line) {
+        if let Some(next) = self.report_line(thread, fault, place) {
             if let Some(faulted) = self.threads.get_mut(thread) {
-                faulted.work = Some(Work::Report { line: line + 1 });
+                faulted.work = Some(Work::Report(next));
             }
             return;
         }
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         (faulted.work, faulted.fault) = (None, None);
         let (rip, is_context) = (faulted.user.registers.rip, faulted.is_context());
+        let has_panicked = faulted.asks == Asks::Nothing;
         if is_context {
             return self.quarantine(thread);
+        }
+        if has_panicked {
+            return self.end_thread(thread, State::Exited, [reason::EXIT, fault.error, 0, 0]);
         }
         let why = self.end_reason(thread, fault);
         self.end_thread(thread, State::Faulted, [why, fault.detail(), rip, fault.error]);

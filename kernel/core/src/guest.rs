@@ -18,6 +18,7 @@ use crate::hypercall::{Answered, INVALID};
 use crate::machine::{EventKind, Fault, GuestExit, GuestPaging, Machine, Registers, UserState};
 use crate::object::Thread;
 use crate::object::thread::Asks;
+use crate::report::Place;
 use crate::work::Work;
 
 /// Exit codes that the kernel itself knows: the two hypercall instructions.
@@ -97,7 +98,7 @@ impl<M: Machine> Kernel<M> {
             && let Some(ended) = self.threads.get_mut(thread)
         {
             (ended.fault, ended.asks) = (Some(fault), Asks::Exit(state));
-            ended.work = Some(Work::Report { line: 0 });
+            ended.work = Some(Work::Report(Place::default()));
         }
     }
 

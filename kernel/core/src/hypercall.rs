@@ -102,7 +102,7 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn copy_from_registers(&self, from: &Thread<M>, to: Ref<Thread<M>>) {
         match from.asks {
             // Never more than four words.
-            Asks::Fault => {}
+            Asks::Fault | Asks::Nothing => {}
             Asks::Exit(state) => self.copy_exit(from, state, to),
             Asks::Hypercall => {
                 let words = inputs(&from.user.registers);

@@ -543,11 +543,14 @@ impl<M: Machine> Kernel<M> {
         let payer = self.payer();
         let (mut slice, mut rival) = (0, false);
         if let Some(thread) = self.current.and_then(|thread| self.threads.get_mut(thread)) {
-            let left = thread.slice_left.take();
+            let (left, uses_fpu) = (thread.slice_left.take(), thread.uses_fpu);
             rival = self.ready.has(thread.effective);
             if rival {
                 let whole = payer.and_then(|payer| self.threads.get(payer));
                 slice = left.or(whole.map(|payer| payer.slice)).unwrap_or(0);
+            }
+            if uses_fpu || self.fpu_owner.is_some() {
+                self.switch_fpu();
             }
         }
         if donated {

@@ -19,6 +19,7 @@ use crate::invoke::Answer;
 use crate::invoke::factory::ALL;
 use crate::machine::{Access, Machine, Placement};
 use crate::object::{Factory, Mapping, Memory, Relay, Task, Thread};
+use crate::report::Place;
 
 /// Pages zeroed in one step (64 KiB).
 const ZERO_PAGES: u64 = 16;
@@ -121,10 +122,7 @@ pub enum Work<M: Machine> {
         from: u64,
     },
     /// Report the fault that the thread has and nobody handles, then end.
-    Report {
-        /// The next line.
-        line: u32,
-    },
+    Report(Place),
     /// Change the labels of the senders that wait at a thread.
     ModifySenders {
         /// The thread.
@@ -150,7 +148,7 @@ impl<M: Machine> Work<M> {
             Self::Revoke { .. } => 7,
             Self::Empty(_) => 8,
             Self::List { .. } => 9,
-            Self::Report { .. } => 10,
+            Self::Report(_) => 10,
             Self::Relay { .. } => 11,
             Self::ModifySenders { .. } => 12,
         }
@@ -234,7 +232,7 @@ impl<M: Machine> Kernel<M> {
             }
             Work::List { task, from } => self.list_step(thread, task, from),
             // Its registers are not to be touched.
-            Work::Report { line } => return self.report_step(thread, line),
+            Work::Report(place) => return self.report_step(thread, place),
             Work::ModifySenders { receiver, first, rules } => {
                 self.modify_step(thread, receiver, first, rules).map(|done| (!done).then_some(work))
             }
@@ -265,7 +263,7 @@ impl<M: Machine> Kernel<M> {
             Work::Map { .. } | Work::Unmap { .. } | Work::Protect(_) => {}
             // These go on without whoever asked for them.
             Work::Destroy(_) | Work::Empty(_) => {}
-            Work::List { .. } | Work::Report { .. } => {}
+            Work::List { .. } | Work::Report(_) => {}
             // A dying object has its turn without this.
             Work::Revoke { target, .. } => {
                 if self.exists(target) {

@@ -51,7 +51,7 @@ fn names_door_opens_sessions_and_nothing_else(ctx: &Ctx) -> Verdict {
     let inside = WhoClient::new(door.gate());
     check_eq!(inside.number(), Err(CallError::Refused(Refusal::UnknownInterface)));
     let Ok(session) = door.open() else { postern_tests::fail!("no session") };
-    check_eq!(WhoClient::new(*session).number(), Ok(7));
+    check_eq!(WhoClient::new(*session.0).number(), Ok(7));
     Ok(())
 }
 
@@ -72,7 +72,7 @@ fn names_knocking_is_ignored(ctx: &Ctx) -> Verdict {
         ipc::send(door.slot(), Tag::new(SessionClient::PROTOCOL, words), [1; 4], Timeout::NEVER)?;
     }
     let Ok(session) = door.open() else { postern_tests::fail!("no session") };
-    check_eq!(WhoClient::new(*session).number(), Ok(7));
+    check_eq!(WhoClient::new(*session.0).number(), Ok(7));
     Ok(())
 }
 

@@ -7,14 +7,19 @@ use core::fmt;
 
 use crate::{Error, Features, Hypercalls, Outputs, Request};
 
-/// Number of the call that triggers a dump.
-const TRIGGER_DUMP: u32 = 1;
-/// Number of the call that tells where the kernel is.
-const SET_COREDUMP_DATA: u32 = 2;
-/// Number of the call for the offset of the absolute time.
-const GET_MABS_OFFSET: u32 = 3;
-/// Number of the call for the UUID of the boot session.
-const GET_BOOT_SESSION: u32 = 4;
+/// The numbers of the known calls, for whoever answers.
+pub mod number {
+    /// Triggers a dump.
+    pub const TRIGGER_DUMP: u32 = 1;
+    /// Tells where the kernel is.
+    pub const SET_COREDUMP_DATA: u32 = 2;
+    /// Asks for the offset of the absolute time.
+    pub const GET_MABS_OFFSET: u32 = 3;
+    /// Asks for the UUID of the boot session.
+    pub const GET_BOOT_SESSION: u32 = 4;
+}
+use number::{GET_BOOT_SESSION, GET_MABS_OFFSET, SET_COREDUMP_DATA, TRIGGER_DUMP};
+
 /// The only kind of dump.
 const REGULAR: u64 = 1;
 

@@ -36,7 +36,9 @@ mod instruction;
 #[cfg(test)]
 mod tests;
 
-pub use calls::{BOOT_SESSION, Clock, Coredump, Debugger, Dump, DumpTag, Session, SessionId};
+pub use calls::{
+    BOOT_SESSION, Clock, Coredump, Debugger, Dump, DumpTag, Session, SessionId, number,
+};
 pub use code::{CODE_MASK, Namespace, Outputs, Request, code_word};
 pub use detect::{
     Absent, FIRST_LEAF, Features, Interface, LAST_LEAF, LEAF_STEP, Leaf, SIGNATURE, Switch, VENDOR,

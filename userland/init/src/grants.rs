@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use postern_manifest::{GateTo, INIT, Object, Program};
 use postern_runtime::program::Program as Loading;
-use postern_runtime::syscall::abi::env::name::ENTRY;
+use postern_runtime::protocol::console::ConsoleClient;
+use postern_runtime::syscall::abi::env::name::{ENTRY, LOG};
 use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::syscall::{Capability, Entry, Gate, Item, Rights, Slot};
 use postern_runtime::{Boot, Error, Explain, Result, slots};
@@ -14,6 +15,9 @@ use crate::table::Table;
 
 /// Added to the labels of exit gates, so that no client's label is like one.
 pub const EXIT_LABEL: u64 = 1 << 62;
+/// Added to the labels of gates whose server is not there, or another one than
+/// before: init answers their calls.
+pub const STAND_IN: u64 = 1 << 61;
 /// Added to the labels that are made up here: the manifest's own lie below.
 const AUTO_LABEL: u64 = 1 << 32;
 
@@ -32,7 +36,10 @@ pub struct Link {
     pub label: u64,
     /// The server's name.
     pub server: &'static str,
-    /// Whether there has been a server.
+    /// Its number, for the time that init stands in for the server.
+    pub number: u64,
+    /// Whether it has led to an instance of the server: then its client is to
+    /// be told before it reaches another one.
     pub was_bound: bool,
 }
 
@@ -75,6 +82,16 @@ impl Drop for Grants {
 }
 
 impl Grants {
+    /// What a program gets that the manifest does not know: the log, and the
+    /// console of whoever starts it.
+    pub fn handed_on(boot: &Boot, console: ConsoleClient) -> Self {
+        let given = Vec::from([
+            Given { name: LOG, kind: Kind::Log, item: boot.log.item(Rights::W) },
+            Given { name: "console", kind: Kind::Gate, item: console.item(Rights::R) },
+        ]);
+        Self { objects: Vec::new(), links: Vec::new(), given }
+    }
+
     /// Makes what `program` is given.
     pub fn new(program: Program<'static>, boot: &Boot, table: &mut Table) -> Result<Self> {
         let mut grants = Self { objects: Vec::new(), links: Vec::new(), given: Vec::new() };
@@ -137,7 +154,7 @@ impl Grants {
     }
 
     /// A gate of the program's own. It is left unbound while its server is
-    /// being started.
+    /// being started; then its callers wait.
     fn gate(
         &mut self,
         to: GateTo<'static>,
@@ -147,7 +164,8 @@ impl Grants {
         let gate =
             slots::fill("creating a gate", "factory", |slot| boot.factory.create_gate(slot))?;
         let made = self.own(gate, to.rights);
-        let label = to.label.unwrap_or_else(|| AUTO_LABEL | label(table.number_gate()));
+        let number = table.number_gate();
+        let label = to.label.unwrap_or(AUTO_LABEL | label(number));
         if to.server == INIT {
             gate.bind(boot.thread, label).explain("binding a gate to init", "gate")?;
         } else {
@@ -156,7 +174,7 @@ impl Grants {
                 server.child.bind(gate, label).explain("binding a gate", "gate")?;
             }
             let was_bound = server.is_some();
-            self.links.push(Link { gate, label, server: to.server, was_bound });
+            self.links.push(Link { gate, label, server: to.server, number, was_bound });
         }
         Ok(made)
     }

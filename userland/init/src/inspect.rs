@@ -1,6 +1,8 @@
 //! Describes the capabilities of a running program: what the kernel lists,
 //! with what only init knows: the names that it gave, and who answers a gate.
 
+use alloc::vec::Vec;
+
 use postern_runtime::protocol::Name;
 use postern_runtime::protocol::supervisor::{CapabilityInfo, Error, UNKNOWN};
 use postern_runtime::syscall::abi::rights::Kind;
@@ -12,6 +14,9 @@ use crate::supervisor::Init;
 /// slots, which begin at 1. Those of the manifest follow.
 const OWN: [(&str, Kind); 3] =
     [("task", Kind::Task), ("thread", Kind::Thread), ("factory", Kind::Factory)];
+
+/// Most capabilities that are remembered of a program that has ended.
+const REMEMBERED: usize = 32;
 
 /// An empty line of a list.
 const NOTHING: ListedCapability = ListedCapability {
@@ -25,7 +30,10 @@ const NOTHING: ListedCapability = ListedCapability {
 /// The capability of program `id` in the lowest used slot from `from` on.
 pub fn capability(init: &mut Init, id: u64, from: u32) -> Result<CapabilityInfo, Error> {
     let entry = init.table.get(id).ok_or(Error::NoSuchProgram)?;
-    let running = entry.running.as_ref().ok_or(Error::NotRunning)?;
+    let Some(running) = entry.running.as_ref() else {
+        let found = entry.held.iter().find(|held| held.slot >= from);
+        return found.copied().ok_or(Error::NoMore);
+    };
     let found = next(running.child.task(), from).ok_or(Error::NoMore)?;
     let given = running.given.iter().map(|given| (given.name, given.kind));
     let index = (found.slot.number() as usize).wrapping_sub(1);
@@ -45,6 +53,21 @@ pub fn capability(init: &mut Init, id: u64, from: u32) -> Result<CapabilityInfo,
         partner,
         details,
     })
+}
+
+/// The capabilities of program `id`, to be remembered when it ends: as many as
+/// are worth it.
+pub fn all(init: &mut Init, id: u64) -> Vec<CapabilityInfo> {
+    let mut held: Vec<CapabilityInfo> = Vec::new();
+    let mut from = 0;
+    while held.len() < REMEMBERED
+        && let Ok(info) = capability(init, id, from)
+    {
+        held.push(info);
+        let Some(next) = info.slot.checked_add(1) else { break };
+        from = next;
+    }
+    held
 }
 
 /// The first capability of a task from a slot on.

@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod grants;
+mod history;
 mod inspect;
 mod journal;
 mod power;

@@ -1,16 +1,18 @@
 //! Answers those who ask the supervisor.
 
 use postern_runtime::Name;
-use postern_runtime::interface::Text;
+use postern_runtime::interface::{Lent, MAX_ITEMS, Owned, Refusal, Text};
+use postern_runtime::protocol::console::ConsoleClient;
 use postern_runtime::protocol::supervisor::{
-    CapabilityInfo, Error, LogLine, MemoryFigures, ProgramInfo, ProgramState, Supervisor,
-    SupervisorServer,
+    CapabilityInfo, Error, LogLine, MAX_ARGUMENTS, MemoryFigures, Next, ProgramInfo, ProgramState,
+    Supervisor, SupervisorServer,
 };
 use postern_runtime::server::{Answer, Reply, Request, Server};
+use postern_runtime::syscall::Timeout;
 use postern_runtime::syscall::abi::op::thread::ThreadState;
 use postern_runtime::syscall::abi::tag::protocol::EXIT;
 
-use crate::grants::EXIT_LABEL;
+use crate::grants::{EXIT_LABEL, STAND_IN};
 use crate::journal::note;
 use crate::supervisor::Init;
 use crate::{inspect, power};
@@ -29,6 +31,9 @@ impl Init {
             cpu_time: 0,
             quota: 0,
             charged: 0,
+            generation: 1,
+            is_server: true,
+            next: Next::Nothing,
         };
         if let Ok(thread) = self.boot.thread.info() {
             info.priority = thread.priority;
@@ -70,6 +75,7 @@ impl Supervisor for Init {
             return Err(Error::NotRunning);
         }
         self.ended(id, ProgramState::Killed);
+        self.restart_due();
         Ok(())
     }
 
@@ -106,11 +112,50 @@ impl Supervisor for Init {
         let line = self.journal.line(from).ok_or(Error::NoMore)?;
         Ok(LogLine { number: line.number, time: line.time, text: Text::new(&line.text) })
     }
+
+    fn arguments(&mut self, id: u64) -> Result<Text<MAX_ARGUMENTS>, Error> {
+        let entry = self.table.get(id).ok_or(Error::NoSuchProgram)?;
+        Ok(Text::new(&entry.arguments))
+    }
+
+    fn run_file(
+        &mut self,
+        file: Lent<'_>,
+        bytes: u64,
+        name: &str,
+        arguments: &str,
+        console: Owned<ConsoleClient>,
+    ) -> Result<u64, Error> {
+        let length = usize::try_from(bytes).map_err(|_| Error::BadRequest)?;
+        let file = file.get(..length).ok_or(Error::BadRequest)?;
+        // The program keeps its copy when this one goes.
+        self.start_file(name, arguments, file, *console)
+    }
 }
 
 impl Server for Init {
     fn call(&mut self, request: Request<'_>) -> Reply {
+        let label = request.caller().label();
+        if label & STAND_IN != 0 {
+            return match self.reconnect((label & !STAND_IN) >> 2) {
+                Some(generation) => request.restarted(generation),
+                None => request.refuse(Refusal::Gone),
+            };
+        }
         SupervisorServer::dispatch(self, request)
+    }
+
+    fn windows(&self) -> usize {
+        // Capabilities that a client wanted to send to a server that is dead.
+        MAX_ITEMS
+    }
+
+    fn patience(&self) -> Timeout {
+        self.until_restart()
+    }
+
+    fn timed_out(&mut self) {
+        self.restart_due();
     }
 
     fn message(&mut self, request: Request<'_>) {
@@ -120,6 +165,7 @@ impl Server for Init {
         if client & EXIT_LABEL != 0 && request.protocol() == EXIT {
             let state = ProgramState::ended(request.word(0), request.word(1), request.word(2));
             self.ended((client & !EXIT_LABEL) >> 2, state);
+            self.restart_due();
         }
     }
 }

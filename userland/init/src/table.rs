@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 use postern_manifest::Program;
 use postern_runtime::program::Child;
 use postern_runtime::protocol::Name;
-use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState};
+use postern_runtime::protocol::supervisor::{
+    CapabilityInfo, Error, Next, ProgramInfo, ProgramState,
+};
 use postern_runtime::server::Kept;
 use postern_runtime::slots;
 use postern_runtime::syscall::{Capability, Gate, Slot};
@@ -48,8 +50,8 @@ pub struct Entry {
     pub running: Option<Running>,
     /// The last figures.
     pub info: ProgramInfo,
-    /// How often it was started again already.
-    pub restarts: u32,
+    /// What it held when it ended, as `caps` shows it.
+    pub held: Vec<CapabilityInfo>,
     /// Who waits for its end.
     pub waiters: Vec<Kept<ProgramState, Error>>,
 }
@@ -82,7 +84,6 @@ impl Entry {
                 let _ = slots::destroy(slot);
             }
         }
-        self.info.charged = 0;
     }
 }
 
@@ -132,6 +133,33 @@ impl Table {
     /// The program with the lowest number that is at least `from`.
     pub fn next(&mut self, from: u64) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|entry| entry.id >= from)
+    }
+
+    /// Remembers what comes after the end of the program with this number.
+    pub fn set_next(&mut self, id: u64, next: Next) {
+        if let Some(entry) = self.get(id) {
+            entry.info.next = next;
+        }
+    }
+
+    /// As [`Table::set_next`], for the last program called `name` that has ended.
+    pub fn set_next_of(&mut self, name: &str, next: Next) {
+        let is_it = |entry: &&mut Entry| entry.name.as_str() == name && entry.running.is_none();
+        if let Some(entry) = self.entries.iter_mut().rev().find(is_it) {
+            entry.info.next = next;
+        }
+    }
+
+    /// The gate whose calls init answers with this number.
+    pub fn link(&mut self, number: u64) -> Option<&mut Link> {
+        let mut links = self.running_mut().flat_map(|running| &mut running.links);
+        links.find(|link| link.number == number)
+    }
+
+    /// The running program called `name`, with its generation.
+    pub fn instance(&self, name: &str) -> Option<(&Running, u64)> {
+        let mut entries = self.entries.iter().filter(|entry| entry.name.as_str() == name);
+        entries.find_map(|entry| Some((entry.running.as_ref()?, entry.info.generation)))
     }
 
     /// What runs.

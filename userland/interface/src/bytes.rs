@@ -1,7 +1,6 @@
 //! Bytes and text in messages: borrowed, on the heap, or in place.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Deref;
 
@@ -37,18 +36,6 @@ impl<'w> Wire<'w> for &'w str {
 
     fn take(from: &mut Reader<'w>) -> Result<Self, Malformed> {
         core::str::from_utf8(<&[u8]>::take(from)?).map_err(|_| Malformed)
-    }
-}
-
-impl<'w> Wire<'w> for Vec<u8> {
-    const WORDS: usize = UNBOUNDED;
-
-    fn put(self, to: &mut Writer<'_>) -> Result<(), Full> {
-        put(&self, to)
-    }
-
-    fn take(from: &mut Reader<'w>) -> Result<Self, Malformed> {
-        <&[u8]>::take(from).map(Self::from)
     }
 }
 

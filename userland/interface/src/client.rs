@@ -4,11 +4,11 @@
 //! with at most three words of arguments and results is its register moves.
 
 use postern_syscall::relay::{self, Lend};
-use postern_syscall::{Capability, Delivery, Gate, Slot, Timeouts, slots};
+use postern_syscall::{Capability, Delivery, ErrorCode, Gate, Slot, Timeouts, slots};
 
-use crate::error::{CallError, ServerError, Status};
-use crate::transport;
+use crate::error::{CallError, Refusal, ServerError, Status};
 use crate::wire::{Full, Owning, Reader, Writer};
+use crate::{restart, transport};
 
 /// A message to be sent. Its capabilities go with it, or are deleted with it.
 pub(crate) struct Outgoing<const WORDS: usize, const ITEMS: usize> {
@@ -115,7 +115,8 @@ where
     let send = |words: &[u64], items: &[Slot], windows: &[Slot]| {
         transport::call(gate.slot(), protocol, words, items, windows, timeouts, false)
     };
-    exchange::<WORDS, ITEMS, ANSWER, GIVEN, T, E>(protocol, method, put, send)
+    let failed = |code| restart::explain(gate, timeouts, code);
+    exchange::<WORDS, ITEMS, ANSWER, GIVEN, T, E>(protocol, method, put, send, failed)
 }
 
 /// As [`call`], of a method that a relay segment goes along with.
@@ -153,7 +154,9 @@ where
         is_back = relay::is_back(&sent);
         sent
     };
-    let outcome = exchange::<WORDS, ITEMS, ANSWER, GIVEN, T, E>(protocol, method, put, send);
+    let failed = |code| restart::explain(gate, timeouts, code);
+    let outcome =
+        exchange::<WORDS, ITEMS, ANSWER, GIVEN, T, E>(protocol, method, put, send, failed);
     match outcome {
         Ok(value) if is_back => Ok((value, loan.back())),
         // Somebody destroyed the segment while it was lent.
@@ -169,6 +172,7 @@ fn exchange<const WORDS: usize, const ITEMS: usize, const ANSWER: usize, const G
     method: u64,
     put: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
     send: impl FnOnce(&[u64], &[Slot], &[Slot]) -> postern_syscall::Result<Delivery>,
+    failed: impl FnOnce(ErrorCode) -> CallError<E>,
 ) -> Result<T, CallError<E>>
 where
     T: Owning,
@@ -179,7 +183,10 @@ where
     writer.word(method)?;
     put(&mut writer)?;
     let mut windows = Windows::<GIVEN>::allocate().ok_or(CallError::NoSlots)?;
-    let answer = send(request.words(), request.items(), &windows.0)?;
+    let answer = match send(request.words(), request.items(), &windows.0) {
+        Ok(answer) => answer,
+        Err(code) => return Err(failed(code)),
+    };
     // Before anything else that could use the UTCB.
     let given = answer.tag.items();
     if GIVEN == 0 && given != 0 {
@@ -205,7 +212,11 @@ where
         Status::Error(number) => {
             Err(E::decode(number).map_or(CallError::BadAnswer, CallError::Server))
         }
-        Status::Refused(crate::Refusal::Unanswered) => Err(CallError::Aborted),
+        Status::Refused(Refusal::Unanswered) => Err(CallError::Aborted),
+        Status::Refused(Refusal::Gone) => Err(CallError::Gone),
+        Status::Refused(Refusal::Restarted) => {
+            Err(CallError::Restarted { generation: reader.word()?, was_begun: false })
+        }
         Status::Refused(refusal) => Err(CallError::Refused(refusal)),
     }
 }

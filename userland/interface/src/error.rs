@@ -53,16 +53,23 @@ pub enum Refusal {
     AnswerUndelivered = 5,
     /// The server dropped the request.
     Unanswered = 6,
+    /// The server that the gate led to has died. Another instance has taken its
+    /// place, and the next call reaches that one. Word 1 is its generation.
+    Restarted = 7,
+    /// The server has died and nobody has taken its place.
+    Gone = 8,
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::UnknownInterface,
         Self::UnknownMethod,
         Self::Malformed,
         Self::AnswerTooLong,
         Self::AnswerUndelivered,
         Self::Unanswered,
+        Self::Restarted,
+        Self::Gone,
     ];
 
     const fn text(self) -> &'static str {
@@ -73,6 +80,8 @@ impl Refusal {
             Self::AnswerTooLong => "its answer does not fit into a message",
             Self::AnswerUndelivered => "the capabilities of its answer could not be handed over",
             Self::Unanswered => "it dropped the request",
+            Self::Restarted => "another instance has taken its place",
+            Self::Gone => "it has died",
         }
     }
 }
@@ -136,6 +145,16 @@ pub enum CallError<E> {
     /// The server died, or dropped the request, before it answered. What it
     /// did until then, nobody knows.
     Aborted,
+    /// The server has died, and a new instance has taken its place. This error
+    /// comes once: the next call reaches the new one, which knows nothing of
+    /// what was before.
+    Restarted {
+        /// The how manieth instance it is; the first one was 1.
+        generation: u64,
+        /// Whether the dead one had begun with this request: then nobody knows
+        /// what it did until it died. If not, nothing was done.
+        was_begun: bool,
+    },
     /// The server did not answer in time.
     TimedOut,
     /// The server did not take the message.
@@ -159,11 +178,19 @@ impl<E> CallError<E> {
         }
     }
 
-    /// Whether nobody is there who could answer, now or later, unless another
-    /// server takes the place of the dead one.
+    /// Whether the server has died.
     #[must_use]
     pub const fn is_dead(&self) -> bool {
-        matches!(self, Self::Gone | Self::Aborted)
+        matches!(self, Self::Gone | Self::Aborted | Self::Restarted { .. })
+    }
+
+    /// The generation of the instance that has taken the dead server's place.
+    #[must_use]
+    pub const fn restarted(&self) -> Option<u64> {
+        match self {
+            Self::Restarted { generation, .. } => Some(*generation),
+            _ => None,
+        }
     }
 
     /// The same error of a call whose server has errors of another type.
@@ -172,6 +199,9 @@ impl<E> CallError<E> {
             Self::Server(error) => CallError::Server(change(error)),
             Self::Gone => CallError::Gone,
             Self::Aborted => CallError::Aborted,
+            Self::Restarted { generation, was_begun } => {
+                CallError::Restarted { generation, was_begun }
+            }
             Self::TimedOut => CallError::TimedOut,
             Self::Refused(refusal) => CallError::Refused(refusal),
             Self::BadAnswer => CallError::BadAnswer,
@@ -215,6 +245,13 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
             Self::Server(error) => error.fmt(f),
             Self::Gone => f.write_str("the server is gone"),
             Self::Aborted => f.write_str("the server died or dropped the request"),
+            Self::Restarted { generation, was_begun: false } => {
+                write!(f, "the server was restarted (generation {generation}); nothing was done")
+            }
+            Self::Restarted { generation, .. } => write!(
+                f,
+                "the server died at this request and was restarted (generation {generation})"
+            ),
             Self::TimedOut => f.write_str("the server did not answer in time"),
             Self::Refused(refusal) => write!(f, "the server refused the message: {refusal}"),
             Self::BadAnswer => f.write_str("the server's answer makes no sense"),

@@ -26,8 +26,10 @@
 //! with the same methods, whose errors are [`CallError`]: the server's own, or
 //! what went wrong on the way.
 //!
-//! - Arguments and results are [`Wire`]: integers, `bool`, slices and text,
-//!   structures with `#[derive(Wire)]`, capabilities as [`Owned`].
+//! - Arguments and results are [`Wire`]: integers, `bool`, `char`, `Duration`,
+//!   bytes and text, lists, structures and enumerations with `#[derive(Wire)]`,
+//!   structures of `zerocopy` as [`Plain`], capabilities as [`Owned`]: an
+//!   `Owned<Gate>`, an `Owned<CounterClient>`, an `Owned<Memory>`.
 //! - A `&Caller` among the arguments is who calls; clients do not see it.
 //! - An [`Answer`] as the last argument instead of a result: the server may
 //!   answer later ([`Answer::keep`]).
@@ -36,7 +38,8 @@
 //!   method takes anything that is [`Lend`](postern_syscall::relay::Lend) in its
 //!   place, by value, and gives it back beside the result.
 //! - A method's number is its position from 1 on, or what `#[opcode = N]` says
-//!   (the following ones count on from there).
+//!   (the following ones count on from there). `CounterClient::METHODS` lists
+//!   them, for a test that they stay.
 //!
 //! On the wire ([`wire`]): the method's number in word 0 of a request and the
 //! arguments behind it, a status in word 0 of an answer and the results behind
@@ -58,9 +61,11 @@ mod client;
 mod error;
 #[cfg(not(target_os = "none"))]
 pub mod loopback;
+pub mod restart;
 mod server;
 mod station;
 mod transport;
+mod values;
 pub mod wire;
 
 pub use bytes::{Bytes, MAX_BYTES, Text};
@@ -70,6 +75,7 @@ pub use postern_interface_macros::{ServerError, Wire, interface};
 pub use postern_syscall::relay::Lent;
 pub use server::{Answer, Caller, Kept, Reply, Request, Server, serve};
 pub use station::Station;
+pub use values::Plain;
 pub use wire::{Full, MAX_ITEMS, MAX_WORDS, Malformed, Owning, Reader, Wire, Writer};
 
 /// For the code that the macros write.

@@ -5,11 +5,13 @@
 //! word, structures their fields in order (`#[derive(Wire)]`), an enumeration
 //! its number and then the fields of the variant, `Option` a word 0 or 1 and
 //! then the value, bytes and text their length and then the bytes, eight to a
-//! word, little-endian; what is behind them in the last word is ignored.
+//! word, little-endian; what is behind them in the last word is ignored. A list
+//! is its length and then the values, [`Plain`](crate::Plain) its bytes.
 //!
 //! Nothing that arrives is believed: whatever no sender could have written is
 //! [`Malformed`], also words that are left over.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use postern_syscall::{ReceivedItem, Slot};
@@ -50,8 +52,9 @@ impl fmt::Display for Full {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot travel in a message",
     label = "no message can carry this",
-    note = "integers, `bool`, `&str`, `&[u8]`, `String`, `Vec<u8>`, `Text<N>`, `Bytes<N>`, arrays, \
-            tuples, `Option`, `Owned<capability>` can, and types with `#[derive(Wire)]`"
+    note = "integers, `bool`, `char`, `Duration`, `&str`, `&[u8]`, `String`, `Vec`, `Text<N>`, \
+            `Bytes<N>`, arrays, tuples, `Option`, `Owned<capability>`, `Plain<structure of \
+            zerocopy>` can, and types with `#[derive(Wire)]`"
 )]
 pub trait Wire<'w>: Sized {
     /// Most words that a value takes; [`UNBOUNDED`] if there is no bound.
@@ -70,6 +73,35 @@ pub trait Wire<'w>: Sized {
     /// # Errors
     /// The message does not hold one.
     fn take(from: &mut Reader<'w>) -> Result<Self, Malformed>;
+
+    /// Appends a list of such values: how many, and each of them. Bytes do it
+    /// otherwise.
+    ///
+    /// # Errors
+    /// They do not fit.
+    #[doc(hidden)]
+    fn put_list(list: Vec<Self>, to: &mut Writer<'_>) -> Result<(), Full> {
+        to.word(list.len() as u64)?;
+        list.into_iter().try_for_each(|value| value.put(to))
+    }
+
+    /// Reads a list of such values.
+    ///
+    /// # Errors
+    /// The message does not hold one.
+    #[doc(hidden)]
+    fn take_list(from: &mut Reader<'w>) -> Result<Vec<Self>, Malformed> {
+        let count = usize::take(from)?;
+        // Each takes a word at least: nothing is allocated for what is not there.
+        if count > from.words().len() {
+            return Err(Malformed);
+        }
+        let mut list = Vec::with_capacity(count);
+        for _ in 0..count {
+            list.push(Self::take(from)?);
+        }
+        Ok(list)
+    }
 }
 
 /// A value that needs no message to point into: what a result can be.
@@ -275,9 +307,10 @@ pub const fn largest(values: &[usize]) -> usize {
 }
 
 macro_rules! integers {
-    ($($type:ty),*) => { $(
+    ($($type:ty $({ $($more:tt)* })?),*) => { $(
         impl<'w> Wire<'w> for $type {
             const WORDS: usize = 1;
+            $($($more)*)?
 
             #[inline(always)]
             fn put(self, to: &mut Writer<'_>) -> Result<(), Full> {
@@ -294,7 +327,15 @@ macro_rules! integers {
         }
     )* };
 }
-integers!(u8, u16, u32, u64, usize, i8, i16, i32, i64, isize);
+integers!(u8 {
+    fn put_list(list: Vec<u8>, to: &mut Writer<'_>) -> Result<(), Full> {
+        <&[u8]>::put(&list, to)
+    }
+
+    fn take_list(from: &mut Reader<'w>) -> Result<Vec<u8>, Malformed> {
+        <&[u8]>::take(from).map(Vec::from)
+    }
+}, u16, u32, u64, usize, i8, i16, i32, i64, isize);
 
 impl<'w> Wire<'w> for bool {
     const WORDS: usize = 1;

@@ -1,10 +1,20 @@
 //! Clients against servers, over the loopback.
 
 use postern_interface::{
-    Answer, Bytes, CallError, Caller, Kept, MAX_BYTES, Owned, Refusal, Reply, Request, Server,
-    ServerError, Text, USE, Wire, interface, loopback,
+    Answer, Bytes, CallError, Caller, Kept, MAX_BYTES, Owned, Plain, Refusal, Reply, Request,
+    Server, ServerError, Text, USE, Wire, interface, loopback,
 };
 use postern_syscall::{Capability, Gate, Slot};
+use std::time::Duration;
+use zerocopy::{Immutable, IntoBytes, TryFromBytes};
+
+#[derive(TryFromBytes, IntoBytes, Immutable, Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, packed)]
+struct Header {
+    length: u32,
+    is_last: bool,
+    flags: [u16; 3],
+}
 
 #[derive(Wire, Debug, Clone, Copy, PartialEq, Eq)]
 struct Point {
@@ -52,6 +62,10 @@ trait Zoo {
     fn dropped(&mut self, answer: Answer<u64>);
     fn give(&mut self, gate: Owned<Gate>) -> Result<(), ZooError>;
     fn get(&mut self) -> Result<Owned<ZooClient>, ZooError>;
+    fn header(&mut self, header: Plain<Header>) -> Plain<Header>;
+    fn list(&mut self, points: Vec<Point>) -> Vec<(u8, Point)>;
+    #[opcode = 90]
+    fn wide(&mut self, number: i128, time: Duration, letter: char) -> (i128, Duration, char);
 }
 
 #[derive(Default)]
@@ -123,6 +137,18 @@ impl Zoo for Keeper {
         let gate = self.gate.as_ref().ok_or(ZooError::Unknown)?;
         Ok(Owned::copy(**gate, USE).expect("a slot"))
     }
+
+    fn header(&mut self, Plain(header): Plain<Header>) -> Plain<Header> {
+        Plain(Header { length: header.length.swap_bytes(), ..header })
+    }
+
+    fn list(&mut self, points: Vec<Point>) -> Vec<(u8, Point)> {
+        points.into_iter().rev().enumerate().map(|(index, point)| (index as u8, point)).collect()
+    }
+
+    fn wide(&mut self, number: i128, time: Duration, letter: char) -> (i128, Duration, char) {
+        (-number, time * 2, letter.to_ascii_uppercase())
+    }
 }
 
 fn zoo() -> ZooClient {
@@ -147,6 +173,28 @@ fn values_arrive_as_they_were_sent() {
 }
 
 #[test]
+fn lists_and_structures_in_memory() {
+    let zoo = zoo();
+    let header = Header { length: 0x0102_0304, is_last: true, flags: [1, 2, 0xffff] };
+    let swapped = Header { length: 0x0403_0201, ..header };
+    assert_eq!(zoo.header(Plain(header)), Ok(Plain(swapped)));
+    let point = |x: i32| Point { x, y: 0, name: Text::new("p") };
+    assert_eq!(zoo.list(vec![]), Ok(vec![]));
+    assert_eq!(zoo.list(vec![point(1), point(-2)]), Ok(vec![(0, point(-2)), (1, point(1))]));
+    assert_eq!(zoo.list(vec![point(0); 16]), Err(CallError::TooLong));
+    let time = Duration::new(3, 999_999_999);
+    assert_eq!(zoo.wide(i128::MIN + 1, time, 'x'), Ok((i128::MAX, time * 2, 'X')));
+}
+
+#[test]
+fn numbers_of_methods_are_listed() {
+    let number = |name| ZooClient::METHODS.iter().find(|method| method.0 == name).map(|it| it.1);
+    assert_eq!(ZooClient::METHODS.len(), 16);
+    assert_eq!((number("add"), number("fail"), number("shape")), (Some(1), Some(10), Some(11)));
+    assert_eq!((number("list"), number("wide"), number("nobody")), (Some(21), Some(90), None));
+}
+
+#[test]
 fn the_server_knows_its_caller() {
     let zoo = zoo();
     assert_eq!(zoo.label(), Ok(0x41));
@@ -163,6 +211,29 @@ fn errors_of_the_server_and_of_the_way_are_told_apart() {
     let nobody = ZooClient::new(Gate::new(Slot::new(7_999)));
     assert_eq!(nobody.fail(0), Err(CallError::Gone));
     assert_eq!(nobody.fail(0).expect_err("an error").to_string(), "the server is gone");
+}
+
+/// Answers in the place of a server that was restarted, or is not there.
+struct StandIn(Option<u64>);
+
+impl Server for StandIn {
+    fn call(&mut self, request: Request<'_>) -> Reply {
+        match self.0 {
+            Some(generation) => request.restarted(generation),
+            None => request.refuse(Refusal::Gone),
+        }
+    }
+}
+
+#[test]
+fn a_restart_is_an_error_of_its_own() {
+    let zoo = ZooClient::new(loopback::gate(StandIn(Some(7)), 0));
+    let error = zoo.fail(0).expect_err("an error");
+    assert_eq!(error, CallError::Restarted { generation: 7, was_begun: false });
+    assert_eq!(error.to_string(), "the server was restarted (generation 7); nothing was done");
+    assert_eq!((error.is_dead(), error.restarted()), (true, Some(7)));
+    let zoo = ZooClient::new(loopback::gate(StandIn(None), 0));
+    assert_eq!(zoo.fail(0), Err(CallError::Gone));
 }
 
 #[test]
@@ -237,6 +308,15 @@ fn malformed_messages_are_refused() {
         (&[11, 5], Refusal::Malformed),
         (&[11, 7, 1, 2, 0, 0], Refusal::Malformed),
         (&[18], Refusal::Malformed),
+        // No `bool`; too short.
+        (&[20, 0x02_0000_0000, 0], Refusal::Malformed),
+        (&[20, 1], Refusal::Malformed),
+        // More than there are; more than there can be.
+        (&[21, 2, 0, 0, 0], Refusal::Malformed),
+        (&[21, u64::MAX], Refusal::Malformed),
+        // No nanoseconds; a surrogate.
+        (&[90, 1, 0, 0, 1_000_000_000, 65], Refusal::Malformed),
+        (&[90, 1, 0, 0, 1, 0xd800], Refusal::Malformed),
     ] {
         assert_eq!(refusal(words), expected as u64, "{words:x?}");
     }
@@ -276,7 +356,7 @@ fn random_messages_never_panic() {
         for word in &mut words {
             *word = random() >> (random() % 64);
         }
-        words[0] = random() % 20;
+        words[0] = random() % 23;
         // Only the call that is kept is not answered.
         match loopback::send(zoo.gate(), ZooClient::PROTOCOL, &words[..count], &[]) {
             Ok((_, answer)) => assert!(!answer.is_empty()),

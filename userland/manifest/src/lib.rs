@@ -7,8 +7,8 @@
 //! - [`MAGIC`], number of programs (u32), then the programs, each with its
 //!   length (u32) before it;
 //! - a program: name, start (u8), priority (u8), quota, heap and stack (u64
-//!   each), slots, restarts and contexts (u32 each), then the lists of its arguments,
-//!   services and capabilities;
+//!   each), slots and restarts (u32 each), delay (u64), contexts (u32), then the lists
+//!   of its arguments, services and capabilities;
 //! - a text: length (u16), bytes; a list: count (u16), length (u32), elements;
 //! - a capability: name, a number (u8) that tells what it is, and what that
 //!   needs (see [`Object`]).
@@ -32,7 +32,7 @@ mod write;
 
 pub use capability::{Capability, GateTo, Object};
 pub use list::List;
-pub use program::{Program, Start};
+pub use program::{ALWAYS, Program, Start};
 pub use write::{Draft, write};
 
 use cursor::Cursor;

@@ -32,6 +32,14 @@ impl<T> Clone for List<'_, T> {
 
 impl<T> Copy for List<'_, T> {}
 
+impl<T> List<'_, T> {
+    /// Nothing.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { count: 0, bytes: &[], of: PhantomData }
+    }
+}
+
 // The bound is private on purpose: only this crate makes lists.
 #[expect(private_bounds, reason = "what a list holds is decided in this crate")]
 impl<'a, T: Element<'a>> List<'a, T> {

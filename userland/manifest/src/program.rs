@@ -13,6 +13,9 @@ pub enum Start {
     Demand,
 }
 
+/// A program is started again however often it ends.
+pub const ALWAYS: u32 = u32::MAX;
+
 /// A program and what it is given, beside its own task, thread and factory.
 #[derive(Debug, Clone, Copy)]
 pub struct Program<'a> {
@@ -30,8 +33,10 @@ pub struct Program<'a> {
     pub stack: u64,
     /// Slots of its capability table.
     pub slots: u32,
-    /// How often it is started again when it ends.
+    /// How often it is started again when it ends; [`ALWAYS`]: without a limit.
     pub restarts: u32,
+    /// Nanoseconds between its end and its next start.
+    pub delay: u64,
     /// Contexts of the entry that its clients cross into; 0: its first thread
     /// receives their messages.
     pub contexts: u32,
@@ -59,6 +64,7 @@ impl<'a> Program<'a> {
             stack: part.u64()?,
             slots: part.u32()?,
             restarts: part.u32()?,
+            delay: part.u64()?,
             contexts: part.u32()?,
             arguments: List::read(&mut part)?,
             services: List::read(&mut part)?,

@@ -17,6 +17,7 @@ fn draft(name: &str) -> Draft<'_> {
         stack: 32 << 10,
         slots: 128,
         restarts: 5,
+        delay: 0,
         contexts: 4,
         arguments: vec![],
         services: vec![],

@@ -19,6 +19,7 @@ pub struct Draft<'a> {
     pub stack: u64,
     pub slots: u32,
     pub restarts: u32,
+    pub delay: u64,
     pub contexts: u32,
     pub arguments: Vec<&'a str>,
     pub services: Vec<&'a str>,
@@ -50,6 +51,7 @@ fn one(bytes: &mut Vec<u8>, program: &Draft<'_>) -> Option<()> {
     }
     bytes.extend(program.slots.to_le_bytes());
     bytes.extend(program.restarts.to_le_bytes());
+    bytes.extend(program.delay.to_le_bytes());
     bytes.extend(program.contexts.to_le_bytes());
     list(bytes, &program.arguments, |bytes, argument| text(bytes, argument))?;
     list(bytes, &program.services, |bytes, service| name(bytes, service))?;

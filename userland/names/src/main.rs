@@ -9,14 +9,17 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use postern_names::Directory;
-use postern_runtime::protocol::names::NamesServer;
+use postern_names::{Directory, NameServer};
 use postern_runtime::{Env, log, server};
 
 postern_runtime::main!(main);
 
-fn main(_: Env) -> i32 {
-    let error = server::serve(&mut NamesServer(Directory::default()));
+fn main(env: Env) -> i32 {
+    let directory = match env.generation() {
+        1 => Directory::default(),
+        _ => Directory::after_restart(),
+    };
+    let error = server::serve(&mut NameServer(directory));
     log!("cannot receive any more: {error}");
     1
 }

@@ -35,12 +35,17 @@ pub trait Console {
 pub type Result<T> = core::result::Result<T, CallError<Error>>;
 
 impl ConsoleClient {
-    /// Writes all of `bytes`.
+    /// Writes all of `bytes`. A console that was restarted has nothing of its
+    /// clients' to lose, so it is asked again; what the dead one was writing
+    /// may appear twice.
     ///
     /// # Errors
     /// See [`CallError`]; what was written before the error stays written.
     pub fn write_all(&self, bytes: &[u8]) -> Result<()> {
-        bytes.chunks(MAX_BYTES).try_for_each(|chunk| self.write(chunk))
+        bytes.chunks(MAX_BYTES).try_for_each(|chunk| match self.write(chunk) {
+            Err(CallError::Restarted { .. }) => self.write(chunk),
+            result => result,
+        })
     }
 
     /// Waits until something was typed, then returns how many bytes were put

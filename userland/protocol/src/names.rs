@@ -3,7 +3,7 @@
 //! Programs come here with a gate that their starter gave them. One with the
 //! right W may register servers; any may look them up.
 
-use postern_interface::{Caller, Owned, ServerError, interface};
+use postern_interface::{Answer, Caller, Owned, ServerError, interface};
 
 use crate::session::SessionClient;
 
@@ -34,6 +34,11 @@ pub trait Names {
         door: Owned<SessionClient>,
     ) -> Result<(), Error>;
 
-    /// The door of the server `name`.
-    fn lookup(&mut self, name: &str) -> Result<Owned<SessionClient>, Error>;
+    /// The door of the server `name`. For a moment after the name server was
+    /// restarted, names that are not known yet are waited for.
+    fn lookup(&mut self, name: &str, answer: Answer<Owned<SessionClient>, Error>);
+
+    /// Is answered only when there are too many who wait here, or not at all:
+    /// how servers learn that the name server has died with all it knew.
+    fn watch(&mut self, answer: Answer<(), Error>);
 }

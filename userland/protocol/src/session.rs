@@ -21,6 +21,8 @@ pub enum Error {
 /// What a door does.
 #[interface(protocol = 0x12)]
 pub trait Session {
-    /// Opens a session. It ends with the last capability to its gate.
-    fn open(&mut self) -> Result<Owned<Gate>, Error>;
+    /// Opens a session: its gate, and the generation of the server, which is
+    /// another one after a restart. It ends with the last capability to its
+    /// gate.
+    fn open(&mut self) -> Result<(Owned<Gate>, u64), Error>;
 }

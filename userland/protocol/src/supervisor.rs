@@ -7,9 +7,14 @@ mod inspect;
 mod state;
 
 pub use inspect::{CapabilityInfo, LogLine, MAX_LINE, UNKNOWN};
-pub use state::{MemoryFigures, ProgramInfo, ProgramState};
+pub use state::{MemoryFigures, Next, ProgramInfo, ProgramState};
 
-use postern_interface::{Answer, CallError, ServerError, interface};
+use postern_interface::{Answer, CallError, Lent, Owned, ServerError, Text, interface};
+
+use crate::console::ConsoleClient;
+
+/// Most bytes of a program's arguments that are told; the rest is cut.
+pub const MAX_ARGUMENTS: usize = 240;
 
 /// What the supervisor refuses.
 #[derive(ServerError, Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +63,31 @@ pub trait Supervisor {
     fn shutdown(&mut self, code: u64) -> Result<(), Error>;
 
     /// The capability of the program with number `id` in the lowest used slot
-    /// that is at least `slot`; [`Error::NoMore`] past the last one.
+    /// that is at least `slot`, of one that has ended as they were at its end; [`Error::NoMore`] past the last one.
     fn capability(&mut self, id: u64, slot: u32) -> Result<CapabilityInfo, Error>;
 
     /// The oldest line of the supervisor's log whose number is at least
     /// `from`; [`Error::NoMore`] past the last one.
     fn log_line(&mut self, from: u64) -> Result<LogLine, Error>;
+
+    /// The words that the program with number `id` was started with, beside
+    /// those of the manifest.
+    fn arguments(&mut self, id: u64) -> Result<Text<MAX_ARGUMENTS>, Error>;
+
+    /// Starts the program in the first `bytes` of the buffer, an ELF file; its
+    /// number. It is called `name` with `.file` behind, which no program of the
+    /// manifest can be, and may do what its starter hands to it: `console`. The
+    /// supervisor adds what every program has (task, thread, a factory of 4 MiB)
+    /// and the log, so that a crash can be read.
+    #[opcode = 20]
+    fn run_file(
+        &mut self,
+        file: Lent<'_>,
+        bytes: u64,
+        name: &str,
+        arguments: &str,
+        console: Owned<ConsoleClient>,
+    ) -> Result<u64, Error>;
 }
 
 /// The result of a call to the supervisor.

@@ -82,6 +82,14 @@ impl Env {
         record.map_or(0, |record| record.first as u32)
     }
 
+    /// The how manieth instance of this program it is: 1, and one more with each
+    /// time that its starter started it again.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        let record = self.records().find(|record| record.kind == env::GENERATION);
+        record.map_or(1, |record| record.first)
+    }
+
     /// The slots that were empty when the program started.
     #[must_use]
     pub fn free_slots(&self) -> Range<u32> {

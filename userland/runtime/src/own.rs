@@ -3,7 +3,7 @@
 //! Set once before `main`; read from everywhere, also from the panic handler,
 //! so nothing in here takes a lock.
 
-use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use postern_protocol::console::ConsoleClient;
 use postern_syscall::abi::env::name;
@@ -19,6 +19,7 @@ static LOG: AtomicU32 = AtomicU32::new(0);
 static CONSOLE: AtomicU32 = AtomicU32::new(0);
 static ENTRY: AtomicU32 = AtomicU32::new(0);
 static CONTEXTS: AtomicU32 = AtomicU32::new(0);
+static GENERATION: AtomicU64 = AtomicU64::new(1);
 static NAME: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
 static NAME_LENGTH: AtomicUsize = AtomicUsize::new(0);
 
@@ -50,6 +51,7 @@ pub(crate) fn set(env: &Env) {
     store(&LOG, env.capability::<Log>(name::LOG));
     store(&CONSOLE, env.capability::<Gate>("console"));
     set_entry(env.capability(name::ENTRY).ok(), env.contexts());
+    GENERATION.store(env.generation(), Ordering::Relaxed);
     set_program_name(env.name());
 }
 
@@ -91,6 +93,12 @@ pub fn name() -> &'static str {
         let bytes = core::slice::from_raw_parts(start, NAME_LENGTH.load(Ordering::Relaxed));
         core::str::from_utf8_unchecked(bytes)
     }
+}
+
+/// The how manieth instance of this program it is ([`Env::generation`]).
+#[must_use]
+pub fn generation() -> u64 {
+    GENERATION.load(Ordering::Relaxed)
 }
 
 /// The program's own task.

@@ -1,9 +1,12 @@
-//! What a panic does: say where and why on the log, end the thread with a code
+//! What a panic does: say where and why on the log, have the kernel report the
+//! calls that led there and who waits for the thread, end the thread with a code
 //! that nothing else uses.
 
 use core::panic::PanicInfo;
 
-use crate::termination::{exit, exit_code};
+use postern_syscall::control;
+
+use crate::termination::exit_code;
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
@@ -11,5 +14,5 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         Some(location) => crate::log!("panicked at {location}: {}", info.message()),
         None => crate::log!("panicked: {}", info.message()),
     }
-    exit(exit_code::PANIC)
+    control::panic(exit_code::PANIC as u64)
 }

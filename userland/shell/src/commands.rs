@@ -1,5 +1,6 @@
 //! The commands. Each says in words what went wrong; none ends the shell.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -8,9 +9,11 @@ use postern_runtime::protocol::supervisor::{Error, ProgramState, SupervisorClien
 use postern_runtime::syscall::abi::rights::Kind;
 use postern_runtime::{print, println, time};
 
-use crate::format::{Size, Time};
+use crate::files::{self, Servers};
+use crate::format::{After, Size, Time};
+use crate::vm;
 
-type Outcome = Result<(), CallError<Error>>;
+pub type Outcome = Result<(), CallError<Error>>;
 
 /// A command: its name, what to type, what it does.
 struct Command {
@@ -29,7 +32,7 @@ const COMMANDS: &[Command] = &[
     Command {
         name: "run",
         usage: "PROGRAM [ARG]...",
-        about: "start a program, wait for its end",
+        about: "start a program or a file, wait for its end",
         run,
     },
     Command {
@@ -52,44 +55,65 @@ const COMMANDS: &[Command] = &[
         about: "pass a buffer through 1 to 4 servers, and count",
         run: relay,
     },
+    Command {
+        name: "vm",
+        usage: "run|start|list|kill",
+        about: "guests of virtual machines; `vm` says more",
+        run: vm::command,
+    },
     Command { name: "crash", usage: "", about: "start a program that crashes", run: crash },
     Command { name: "clear", usage: "", about: "clear the screen", run: clear },
     Command { name: "shutdown", usage: "[CODE]", about: "turn the machine off", run: shutdown },
 ];
 
 /// Executes one line.
-pub fn execute(line: &str, supervisor: SupervisorClient) {
+pub fn execute(line: &str, supervisor: SupervisorClient, servers: &Servers) {
     let line = line.trim();
     let (name, arguments) = line.split_once(' ').unwrap_or((line, ""));
     if name.is_empty() {
         return;
     }
-    match COMMANDS.iter().find(|command| command.name == name) {
-        Some(command) => {
-            if let Err(error) = (command.run)(arguments.trim_start(), supervisor) {
-                println!("{name}: {error}");
-            }
-        }
-        None => println!("{name}: unknown command; `help` lists the commands"),
+    let arguments = arguments.trim();
+    let (first, rest) = arguments.split_once(' ').unwrap_or((arguments, ""));
+    let outcome = if name == "run" && first.contains('/') {
+        // No program of the manifest has such a name: it is a file.
+        files::run(first, rest.trim(), servers)
+    } else if let Some(command) = COMMANDS.iter().find(|command| command.name == name) {
+        (command.run)(arguments, supervisor).map_err(|error| error.to_string())
+    } else if let Some(command) = files::COMMANDS.iter().find(|command| command.name == name) {
+        (command.run)(arguments, servers)
+    } else {
+        Err("unknown command; `help` lists the commands".into())
+    };
+    if let Err(error) = outcome {
+        println!("{name}: {error}");
     }
 }
 
 fn help(_: &str, _: SupervisorClient) -> Outcome {
-    for command in COMMANDS {
-        let what = alloc::format!("{} {}", command.name, command.usage);
-        println!("{what:<24} {}", command.about);
+    let others = files::COMMANDS.iter().map(|one| (one.name, one.usage, one.about));
+    let all = COMMANDS.iter().map(|one| (one.name, one.usage, one.about)).chain(others);
+    for (name, usage, about) in all {
+        let what = alloc::format!("{name} {usage}");
+        println!("{what:<24} {about}");
     }
     Ok(())
 }
 
 fn ps(_: &str, supervisor: SupervisorClient) -> Outcome {
-    println!("{:>4} {:<16} {:>4} {:>12}  STATE", "ID", "NAME", "PRIO", "CPU");
+    println!("{:>4} {:<16} {:>4} {:>4} {:>12}  STATE", "ID", "NAME", "PRIO", "GEN", "CPU");
     for program in supervisor.programs() {
         let program = program?;
         let cpu = Time(Duration::from_nanos(program.cpu_time));
         println!(
-            "{:>4} {:<16} {:>4} {:>12}  {}",
-            program.id, program.name, program.priority, cpu, program.state
+            "{:>4} {:<16} {:>4} {:>4} {:>12}  {}{}",
+            program.id,
+            program.name,
+            program.priority,
+            program.generation,
+            cpu,
+            program.state,
+            After(program.next)
         );
     }
     Ok(())
@@ -131,6 +155,10 @@ fn run(line: &str, supervisor: SupervisorClient) -> Outcome {
         return Ok(());
     }
     let id = supervisor.run(name, arguments.trim())?;
+    if supervisor.next(id)?.is_server {
+        println!("{name} has number {id}; it is a server and goes on");
+        return Ok(());
+    }
     let state = supervisor.wait(id)?;
     println!("{name} (number {id}) {state}");
     Ok(())
@@ -176,8 +204,31 @@ fn find(program: &str, supervisor: SupervisorClient) -> Result<Option<u64>, Call
     Ok(None)
 }
 
+/// The number of the program with this name or number; if none of this name
+/// runs, of the last one that has ended.
+fn find_also_dead(
+    program: &str,
+    supervisor: SupervisorClient,
+) -> Result<Option<u64>, CallError<Error>> {
+    let (mut runs, mut ended) = (false, None);
+    for info in supervisor.programs() {
+        let info = info?;
+        if info.name.as_str() == program {
+            runs |= info.state.is_alive();
+            ended = Some(info).filter(|info| !info.state.is_alive()).or(ended);
+        }
+    }
+    match ended {
+        Some(info) if !runs => {
+            println!("{program} (number {}) {}{}", info.id, info.state, After(info.next));
+            Ok(Some(info.id))
+        }
+        _ => find(program, supervisor),
+    }
+}
+
 fn caps(program: &str, supervisor: SupervisorClient) -> Outcome {
-    let Some(id) = find(program, supervisor)? else { return Ok(()) };
+    let Some(id) = find_also_dead(program, supervisor)? else { return Ok(()) };
     let mut slot = 0;
     loop {
         match supervisor.capability(id, slot) {

@@ -3,6 +3,8 @@
 use core::fmt;
 use core::time::Duration;
 
+use postern_runtime::protocol::supervisor::Next;
+
 /// A size in bytes: `4.0 MiB`.
 pub struct Size(pub u64);
 
@@ -34,5 +36,21 @@ impl fmt::Display for Time {
             _ => alloc::format!("{days} d {hours} h"),
         };
         f.pad(&text)
+    }
+}
+
+/// What the supervisor does about a program that has ended, to be put behind
+/// how it ended; nothing if it does nothing.
+pub struct After(pub Next);
+
+impl fmt::Display for After {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Next::Nothing => Ok(()),
+            Next::Restart(time) => {
+                write!(f, "; starts again at {}", Time(Duration::from_nanos(time)))
+            }
+            Next::GivenUp => f.write_str("; given up"),
+        }
     }
 }

@@ -4,7 +4,6 @@ use alloc::string::String;
 use core::time::Duration;
 
 use postern_line_editor::{Editor, Event};
-use postern_runtime::protocol::CallError;
 use postern_runtime::protocol::console::{self, ConsoleClient};
 use postern_runtime::syscall::abi::harness::PROMPT;
 use postern_runtime::time;
@@ -74,9 +73,12 @@ impl Terminal {
                     (self.used, self.filled) = (0, count);
                     return Ok(());
                 }
-                Err(CallError::Gone | CallError::Aborted) if tries < RETRIES => {
+                Err(error) if error.is_dead() && tries < RETRIES => {
                     tries += 1;
-                    time::sleep(PAUSE);
+                    // A new console reads at once; one that is gone may come.
+                    if error.restarted().is_none() {
+                        time::sleep(PAUSE);
+                    }
                 }
                 Err(error) => return Err(error),
             }

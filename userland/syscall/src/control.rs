@@ -52,6 +52,13 @@ pub fn exit(code: u64) -> ! {
     raw::exit(code)
 }
 
+/// As [`exit`], after a report in the kernel's log of where the activation is
+/// and of who waits for it.
+#[inline(always)]
+pub fn panic(code: u64) -> ! {
+    raw::panic(code)
+}
+
 /// Turns records of refused system calls on or off; see [`crate::diagnosis`].
 pub(crate) fn diagnose(on: bool) -> Result<()> {
     short(Code::Diagnose, on.into()).map(drop)

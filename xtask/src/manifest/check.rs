@@ -112,6 +112,11 @@ fn self_contained(program: &Program, machine: &Machine, mistakes: &mut Mistakes)
                 .note(contexts.place, "clients cross into it");
         }
     }
+    if let Some(delay) = program.delay.as_ref().filter(|_| program.restarts == 0) {
+        mistakes
+            .add(delay.place, "a program that is never started again", "waits for nothing")
+            .help("say how often it is: `restart = 5`, or `restart = \"always\"`");
+    }
     for service in &program.services {
         name(service, "a service", mistakes);
     }

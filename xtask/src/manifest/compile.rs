@@ -23,6 +23,7 @@ fn draft(program: &Program) -> format::Draft<'_> {
         stack: program.stack.value,
         slots: program.slots.value,
         restarts: program.restarts,
+        delay: program.delay.as_ref().map_or(0, |delay| delay.value),
         contexts: program.crossing.as_ref().map_or(0, |contexts| contexts.value),
         arguments: program.arguments.iter().map(|text| text.value.as_str()).collect(),
         services: program.services.iter().map(|name| name.value.as_str()).collect(),

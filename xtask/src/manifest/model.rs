@@ -36,6 +36,8 @@ pub struct Program {
     pub slots: Spot<u32>,
     /// How often it is started again.
     pub restarts: u32,
+    /// Nanoseconds between its end and its next start.
+    pub delay: Option<Spot<u64>>,
     /// Contexts of the entry that its clients cross into, if they do.
     pub crossing: Option<Spot<u32>>,
     /// Its arguments.

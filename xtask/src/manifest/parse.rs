@@ -3,6 +3,7 @@
 
 use postern_abi::Rights;
 use postern_abi::image::init;
+use postern_manifest::ALWAYS;
 use toml::de::DeTable;
 
 use super::check::OWN;
@@ -79,6 +80,9 @@ fn program(whole: Value<'_>, mistakes: &mut Mistakes) -> Option<Program> {
         Some(Spot { value: number.value as u32, place: number.place })
     });
     let restarts = table.take("restart").and_then(|value| restart(value, mistakes));
+    let delay = table
+        .take("restart-delay")
+        .and_then(|value| value::duration(value, mistakes).map(|delay| value.spot(delay)));
     let crossing = table.take("crossing").and_then(|value| {
         let number = value.number("the number of contexts", 1..=64, mistakes)?;
         Some(Spot { value: number.value as u32, place: number.place })
@@ -118,6 +122,7 @@ fn program(whole: Value<'_>, mistakes: &mut Mistakes) -> Option<Program> {
         stack: or(stack, at, 64 << 10),
         slots: or(slots, at, 256),
         restarts: restarts.unwrap_or(0),
+        delay,
         crossing,
         arguments,
         services,
@@ -144,10 +149,13 @@ fn restart(value: Value<'_>, mistakes: &mut Mistakes) -> Option<u32> {
         return Some(times.value as u32);
     }
     let text = value.text(mistakes)?.value;
+    if text == "always" {
+        return Some(ALWAYS);
+    }
     if text != "never" {
         mistakes
             .add(value.place, format!("unknown restart policy `{text}`"), "no such policy")
-            .help("a program is restarted \"never\" or up to a number of times");
+            .help("a program is restarted \"never\", \"always\", or up to a number of times");
     }
     Some(0)
 }

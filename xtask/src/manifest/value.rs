@@ -35,6 +35,32 @@ pub fn size(value: Value<'_>, mistakes: &mut Mistakes) -> Option<u64> {
     bytes
 }
 
+/// A time in nanoseconds: `"500 ms"`, `"2 s"`, up to an hour.
+pub fn duration(value: Value<'_>, mistakes: &mut Mistakes) -> Option<u64> {
+    const HOUR: u64 = 3_600_000_000_000;
+    let DeValue::String(text) = value.inner else {
+        value.expected("a time", mistakes);
+        return None;
+    };
+    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit = match unit.trim() {
+        "s" => Some(1_000_000_000),
+        "ms" => Some(1_000_000),
+        "us" => Some(1_000),
+        _ => None,
+    };
+    let number: Option<u64> = number.parse().ok();
+    let time = number.zip(unit).and_then(|(number, unit)| number.checked_mul(unit));
+    let time = time.filter(|time| *time <= HOUR);
+    if time.is_none() {
+        mistakes
+            .add(value.place, format!("bad time: `{text}`"), "not a time")
+            .help("a time is a number with s, ms or us, up to an hour, such as \"500 ms\"");
+    }
+    time
+}
+
 /// A size as a person would write it.
 pub fn shown(bytes: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];

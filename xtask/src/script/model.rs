@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::qemu::Outcome;
+use crate::qemu::{CPU, Outcome};
 
 /// A story about the running system.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,8 +22,12 @@ pub struct Boot {
     pub manifest: Option<String>,
     /// Whether `init` gets only the first half of the compiled manifest.
     pub is_cut: bool,
+    /// Whether images of guests are packed.
+    pub guests: bool,
     /// Memory of the machine, as QEMU writes it.
     pub memory: String,
+    /// Its CPU, as QEMU writes it.
+    pub cpu: String,
     /// Whether it boots with UEFI in any case.
     pub uefi: bool,
     /// How it must end.
@@ -42,7 +46,16 @@ pub enum Crate {
 impl Default for Boot {
     fn default() -> Self {
         let memory = "256M".into();
-        Self { app: None, manifest: None, is_cut: false, memory, uefi: false, end: End::Running }
+        Self {
+            app: None,
+            manifest: None,
+            is_cut: false,
+            guests: false,
+            memory,
+            cpu: CPU.into(),
+            uefi: false,
+            end: End::Running,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use postern_arena::{Arena, Ref};
 
 use super::{CALL, GoOn, NOTHING, Resume, SIGNALS, Way};
 use crate::Kernel;
+use crate::fpu::NOT_AVAILABLE;
 use crate::hypercall::INVALID;
 use crate::invoke::Answer;
 use crate::machine::{Fault, Form, Machine};
@@ -137,7 +138,8 @@ impl<M: Machine> Kernel<M> {
     #[inline(always)]
     pub fn fast_fault<'a, R>(&'a mut self, fault: Fault, then: impl GoOn<'a, CALL, R>) -> Option<R> {
         const TAG: u64 = Tag::new(protocol::FAULT, 4).bits();
-        if fault.vector == INVALID {
+        // These two may be something else than a fault.
+        if matches!(fault.vector, INVALID | NOT_AVAILABLE) {
             return None;
         }
         let (from, others) = self.threads.chosen()?;

@@ -126,6 +126,8 @@ pub enum Asks {
     Hypercall,
     /// What becomes of a guest after an exit; with the last word of the message.
     Exit(u16),
+    /// Nothing: it panicked, and ends after its report.
+    Nothing,
 }
 
 /// What a message expects after its delivery.
@@ -254,12 +256,18 @@ pub struct Thread<M: Machine> {
     pub fault: Option<Fault>,
     /// Of whom it asks what, while `fault` is there.
     pub asks: Asks,
+    /// It uses floating-point and SIMD registers: what is in them, or kept in
+    /// `fpu`, is its own. A context only does so within one crossing.
+    pub uses_fpu: bool,
     /// Refused system calls leave a record in its UTCB.
     pub diagnose: bool,
     /// It was stopped while it was abroad: it stops when it comes home.
     pub stop_pending: bool,
     /// What it is the virtual CPU of a guest with, if it is one.
     pub vcpu: Option<M::Vcpu>,
+    /// Where its floating-point and SIMD registers are kept while others run,
+    /// from the first use of one on.
+    pub fpu: Option<M::Fpu>,
     /// A long operation that it does before it returns to the user.
     pub work: Option<crate::work::Work<M>>,
     /// Nanoseconds of the time slice that it pays for.
@@ -387,6 +395,8 @@ impl<M: Machine> Thread<M> {
             fault: None,
             asks: Asks::Fault,
             vcpu: None,
+            fpu: None,
+            uses_fpu: false,
             diagnose: false,
             work: None,
             slice: scheduler::SLICE,

@@ -302,13 +302,18 @@ pub(super) fn apply(world: &mut World, step: &Step) {
         Step::Exit if world.current() == 0 => {}
         Step::Fault if world.current() == 0 => {}
         Step::Exit => {
-            world.call(Code::Exit.plain(), [0; 6]);
+            let odd = world.kernel.machine.now % 2 == 1;
+            let code = if odd { Code::Panic } else { Code::Exit };
+            world.call(code.plain(), [0; 6]);
         }
         Step::Fault => {
             let fault = crate::machine::Fault { vector: 14, error: 4, address: 8 };
             let taken = world.kernel.faulted(fault);
             world.note("fault", taken);
             world.leave();
+        }
+        Step::UseFpu => {
+            world.use_fpu();
         }
         Step::Hypercall => {
             world.at_instruction(postern_abi::hypercall::VMCALL);
@@ -328,7 +333,8 @@ pub(super) fn apply(world: &mut World, step: &Step) {
             world.kernel.timer();
         }
         Step::Garbage { rax, args } => {
-            if rax & 0xff != Code::Exit as u64 || world.current() != 0 {
+            let ends = [Code::Exit as u64, Code::Panic as u64].contains(&(rax & 0xff));
+            if !ends || world.current() != 0 {
                 world.call(rax, args);
             }
         }

@@ -44,9 +44,10 @@ fn state(world: &World) -> Vec<String> {
             // What is left of the links of one that stands nowhere.
             let links = (!matches!(it.queue, Queue::None)).then_some(it.links);
             let deadline = it.timeout.is_some();
+            let fpu = it.uses_fpu;
             format!(
                 "{reference:?} {:?} {effective} {caller:?} {} {answerer:?} {role:?} {outputs:x?} \
-                 {deadline} {:?} {:?} {} {:?} {:?}",
+                 {deadline} {fpu} {:?} {:?} {} {:?} {:?}",
                 it.state, it.call_number, it.slice_left, it.window, depth, payer, links,
             )
         })
@@ -55,6 +56,7 @@ fn state(world: &World) -> Vec<String> {
     all.extend(kernel.gates.refs().map(|it| format!("{}", kernel.in_use(it))));
     all.push(format!("{:?} {:?}", kernel.current, kernel.handoff));
     all.push(format!("{:?}", kernel.clock.slice_end()));
+    all.push(format!("{:?} {:x}", kernel.fpu_owner, kernel.machine.fpu));
     all
 }
 
@@ -112,6 +114,7 @@ fn fast_paths_change_nothing_but_the_time() {
         1 => (BASE..BASE + 2, prop_oneof![Just(200u64), 150..200u64])
             .prop_map(|(thread, priority)| Some(Step::Priority { thread, priority })),
         16 => Just(None),
+        1 => Just(Some(Step::UseFpu)),
     ];
     let step = (step, any::<u32>());
     let result = runner.run(&prop::collection::vec(step, 150..250), |steps| {

@@ -13,6 +13,10 @@ pub fn expand(interface: &Interface<'_>) -> Tokens {
     let (name, visibility) = (&item.ident, &item.vis);
     let client = format_ident!("{name}Client");
     let methods = interface.methods.iter().map(|one| method(one, interface));
+    let numbers = interface.methods.iter().map(|one| {
+        let (name, opcode) = (one.name.to_string(), one.opcode);
+        quote!((#name, #opcode))
+    });
     let about = format!("A client of [`{name}`]: a handle over a gate.");
     quote! {
         #[doc = #about]
@@ -25,6 +29,10 @@ pub fn expand(interface: &Interface<'_>) -> Tokens {
         impl #client {
             /// The number of the interface.
             pub const PROTOCOL: i64 = #protocol;
+
+            /// The methods and their numbers: what clients and servers of
+            /// different versions agree on.
+            pub const METHODS: &'static [(&'static str, u64)] = &[#(#numbers),*];
 
             /// The client of the server behind `gate`. Its calls wait for ever.
             #[must_use]

@@ -31,6 +31,9 @@ pub enum Argument {
     Answer,
 }
 
+/// What a client can do whatever its interface is.
+const TAKEN: [&str; 3] = ["gate", "new", "with_timeouts"];
+
 /// A method.
 pub struct Method {
     /// Its name.
@@ -55,6 +58,10 @@ impl Method {
     pub fn parse(item: &mut TraitItemFn, next: u64, root: &Tokens) -> Result<Self> {
         let opcode = take_opcode(&mut item.attrs)?.unwrap_or(next);
         let signature = &item.sig;
+        if let Some(name) = TAKEN.iter().find(|name| signature.ident == name) {
+            let text = format!("every client has a function `{name}`: choose another name");
+            return Err(Error::new(signature.ident.span(), text));
+        }
         if let Some(parameter) = signature.generics.params.first() {
             return Err(Error::new(parameter.span(), "a method of an interface has no parameters"));
         }

@@ -41,4 +41,10 @@ trait ZeroOpcode {
     fn one(&mut self);
 }
 
+#[interface(protocol = 1)]
+trait TakenName {
+    fn new(&mut self);
+    fn gate(&mut self) -> u64;
+}
+
 fn main() {}

@@ -119,6 +119,46 @@ pub struct ProgramInfo {
     pub quota: u64,
     /// The memory that it uses, in bytes.
     pub charged: u64,
+    /// The how manieth instance of the program it is; the first is 1.
+    pub generation: u64,
+    /// Whether others call it: it ends when it is ended.
+    pub is_server: bool,
+    /// What comes after its end.
+    pub next: Next,
+}
+
+/// What the supervisor does about a program that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing, or it has been done.
+    Nothing,
+    /// It starts it again at this time, in nanoseconds since boot.
+    Restart(u64),
+    /// It does not start it again, because it ended too often.
+    GivenUp,
+}
+
+/// A kind and the time.
+impl<'w> Wire<'w> for Next {
+    const WORDS: usize = 2;
+
+    fn put(self, to: &mut Writer<'_>) -> Result<(), Full> {
+        let words = match self {
+            Self::Nothing => [0, 0],
+            Self::Restart(time) => [1, time],
+            Self::GivenUp => [2, 0],
+        };
+        words.put(to)
+    }
+
+    fn take(from: &mut Reader<'w>) -> Result<Self, Malformed> {
+        match <[u64; 2]>::take(from)? {
+            [0, 0] => Ok(Self::Nothing),
+            [1, time] => Ok(Self::Restart(time)),
+            [2, 0] => Ok(Self::GivenUp),
+            _ => Err(Malformed),
+        }
+    }
 }
 
 /// Memory of the machine, in bytes.

@@ -110,6 +110,7 @@ pub fn build(program: &Program<'_>) -> core::result::Result<Child, Cause> {
     for (position, text) in program.arguments.iter().enumerate() {
         environment.record(env::ARGUMENT, position as u64 + 1, 0, text);
     }
+    environment.record(env::GENERATION, program.generation, 0, "");
     environment.record(env::REGION, STACK_TOP - stack, stack, "stack");
     environment.record(env::REGION, IMAGE_ADDRESS, elf.span(), "image");
     if heap != 0 {

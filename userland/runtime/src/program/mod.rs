@@ -59,6 +59,7 @@ pub struct Program<'a> {
     given: Vec<Given<'a>>,
     exit_gate: Option<Gate>,
     contexts: u32,
+    generation: u64,
 }
 
 impl<'a> Program<'a> {
@@ -78,6 +79,7 @@ impl<'a> Program<'a> {
             given: Vec::new(),
             exit_gate: None,
             contexts: 0,
+            generation: 1,
         }
     }
 
@@ -159,6 +161,14 @@ impl<'a> Program<'a> {
     #[must_use]
     pub fn crossing(mut self, contexts: u32) -> Self {
         self.contexts = contexts;
+        self
+    }
+
+    /// As the how manieth instance (1 if nothing is said), which it can tell to
+    /// its clients.
+    #[must_use]
+    pub fn generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
         self
     }
 

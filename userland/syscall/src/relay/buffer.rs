@@ -56,6 +56,15 @@ impl Segment {
         self.relay
     }
 
+    /// Its capability, which is the caller's from now on: to be given away, for
+    /// good. Its memory stays charged to the factory that it came from.
+    #[must_use]
+    pub fn into_relay(self) -> Relay {
+        let relay = self.relay;
+        core::mem::forget(self);
+        relay
+    }
+
     /// Its size in bytes.
     #[must_use]
     pub const fn size(&self) -> usize {
