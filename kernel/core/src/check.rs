@@ -25,6 +25,7 @@ impl Kernel<Sim> {
     /// # Panics
     /// With a description, if one is broken.
     pub fn check(&mut self) {
+        self.settle_loans();
         self.check_capabilities();
         self.check_threads();
         self.check_crossings();

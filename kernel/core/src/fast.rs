@@ -20,6 +20,7 @@ use postern_abi::code::Delivery;
 use postern_abi::op::entry::{ContextState, DEPTH};
 use postern_abi::op::fault;
 use postern_abi::rights::Kind;
+use postern_abi::tag::Tag;
 use postern_arena::{Arena, Other, Ref};
 
 use crate::Kernel;
@@ -69,6 +70,15 @@ fn is_plain(tag: u64) -> bool {
 fn is_plain_call(tag: u64) -> bool {
     tag & 0x8000_0000_0000_ffff <= 4
 }
+
+/// The same for a call with which a relay segment goes along.
+#[inline(always)]
+fn is_lending_call(tag: u64) -> bool {
+    (tag & 0x8000_0000_0000_ffff).wrapping_sub(RELAY) <= 4
+}
+
+/// The flag of a tag with which a relay segment goes along.
+const RELAY: u64 = Tag::new(0, 0).with_relay().bits();
 
 /// From the one who calls to the one who gets the message.
 struct Way<'a, M: Machine> {
@@ -135,20 +145,21 @@ impl<'a, M: Machine> Way<'a, M> {
         then.go_on(Resume { user: &mut to.user, label, tag, words })
     }
 
-    /// Begins a crossing into a front context.
+    /// Begins a crossing into a front context. The caller waits as `wait` says.
     #[inline(always)]
     fn cross<R>(
         self,
         current: &mut Option<Ref<Thread<M>>>,
         machine: &mut M,
         (tag, words): (u64, [u64; 4]),
+        wait: Wait,
         begin: impl GoOn<'a, CALL, R>,
     ) -> R {
         let Self { from, caller, gate, label, receiver, to } = self;
         let to = to.choose();
         to.through = Some(gate);
         from.state = State::Calling;
-        from.wait = Wait::Answer;
+        from.wait = wait;
         from.answerer = Some(receiver);
         from.call_number = from.call_number.wrapping_add(1);
         to.state = State::Ready;
@@ -238,20 +249,58 @@ impl<M: Machine> Kernel<M> {
         begin: impl GoOn<'a, CALL, R>,
     ) -> Option<R> {
         if !is_plain_call(tag) {
+            if is_lending_call(tag) {
+                return self.fast_lend(handle, tag, words, begin);
+            }
             return None;
         }
         let way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
-        let message = (tag, words);
+        let (message, wait) = ((tag, words), Wait::Answer);
         match way.to.object().wait {
-            Wait::Message => {
-                let wait = Wait::Answer;
+            Wait::Message if self.loan.is_none() => {
                 Some(way.call(&mut self.current, &mut self.machine, message, wait, then))
             }
             Wait::Front if usize::from(way.from.depth) < DEPTH => {
-                Some(way.cross(&mut self.current, &mut self.machine, message, begin))
+                Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin))
             }
             _ => None,
         }
+    }
+
+    /// A crossing with the relay segment in the caller's window
+    /// ([`crate::relay::unsettled`]): its own one, narrowed by its mask, while no
+    /// other loan is unsettled, or the one that it borrowed in this way.
+    #[inline(always)]
+    fn fast_lend<'a, R>(
+        &'a mut self,
+        handle: u64,
+        tag: u64,
+        words: [u64; 4],
+        begin: impl GoOn<'a, CALL, R>,
+    ) -> Option<R> {
+        let mut way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
+        if way.to.object().wait != Wait::Front || usize::from(way.from.depth) >= DEPTH {
+            return None;
+        }
+        let message = (tag, words);
+        if self.loan.is_none() {
+            let given = way.from.given;
+            if given == M::Window::default() {
+                return None;
+            }
+            self.loan = Some(way.receiver);
+            way.to.object_mut().window = given;
+            let wait = Wait::Lent;
+            return Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin));
+        }
+        core::hint::cold_path();
+        if self.loan != Some(way.caller) {
+            return None;
+        }
+        self.loan = Some(way.receiver);
+        way.to.object_mut().window = way.from.window;
+        let wait = Wait::LentOn;
+        Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin))
     }
 
     /// The return from a front context which the fast path has entered, with an
@@ -265,6 +314,9 @@ impl<M: Machine> Kernel<M> {
         then: impl GoOn<'a, REPLY, R>,
     ) -> Option<R> {
         if !is_plain(tag) {
+            if is_plain(tag & !RELAY) {
+                return self.fast_give_back(label, tag, words, then);
+            }
             return None;
         }
         let (from, others) = self.threads.chosen()?;
@@ -274,6 +326,36 @@ impl<M: Machine> Kernel<M> {
         if waiting.wait != Wait::Answer || self.clock.has_rival(&self.ready, waiting.effective) {
             return None;
         }
+        let back = Back { from, caller, to };
+        Some(back.leave(&mut self.current, &mut self.machine, (label, tag, words), then))
+    }
+
+    /// The return from a crossing with a relay segment, which the answer says
+    /// comes back.
+    #[inline(always)]
+    fn fast_give_back<'a, R>(
+        &'a mut self,
+        label: u64,
+        tag: u64,
+        words: [u64; 4],
+        then: impl GoOn<'a, REPLY, R>,
+    ) -> Option<R> {
+        let (from, others) = self.threads.chosen()?;
+        let caller = from.back;
+        let to = others.find(caller)?;
+        let waiting = to.object();
+        if self.clock.has_rival(&self.ready, waiting.effective) {
+            return None;
+        }
+        if waiting.wait == Wait::Lent {
+            self.loan = None;
+        } else if waiting.wait == Wait::LentOn {
+            core::hint::cold_path();
+            self.loan = Some(caller);
+        } else {
+            return None;
+        }
+        from.window = M::Window::default();
         let back = Back { from, caller, to };
         Some(back.leave(&mut self.current, &mut self.machine, (label, tag, words), then))
     }

@@ -99,6 +99,9 @@ pub struct Kernel<M: Machine> {
     current: Option<Ref<Thread<M>>>,
     /// Runs next unless somebody more urgent is ready; ready, in no queue.
     handoff: Option<Ref<Thread<M>>>,
+    /// The context that holds what was lent last by a fast path and is not
+    /// settled ([`relay::unsettled`]).
+    loan: Option<Ref<Thread<M>>>,
     /// What the way out has to look at.
     attention: run::Attention,
     clock: run::Clock<M>,
@@ -160,6 +163,7 @@ impl<M: Machine> Kernel<M> {
             timeouts: Timeouts::new(Table::new(region(&mut machine))),
             current: None,
             handoff: None,
+            loan: None,
             attention: run::Attention::empty(),
             clock: run::Clock::default(),
             contexts: 0,

@@ -13,6 +13,7 @@ pub mod ledger;
 mod loan;
 mod own;
 mod state;
+pub mod unsettled;
 mod view;
 
 pub use ledger::{Holdings, Owner};

@@ -348,9 +348,10 @@ impl<M: Machine> Kernel<M> {
         self.remove_timeout(at);
     }
 
-    /// The kernel was entered, or has let interrupts in.
+    /// The kernel was entered, not for a fast path, or has let interrupts in.
     #[inline(always)]
     pub(crate) fn stretch_begins(&mut self, cause: Cause) {
+        self.settle_loans();
         if cfg!(debug_assertions) {
             self.clock.entered = Some(self.machine.now());
             self.clock.cause = cause;

@@ -50,6 +50,7 @@ impl Kernel<Sim> {
                     assert_eq!(thread.state, State::Calling);
                     assert!(plain && thread.segments.lent.is_none());
                 }
+                Wait::Lent | Wait::LentOn => panic!("a loan that is not settled"),
                 Wait::Handler => {
                     assert_eq!((thread.state, thread.asks), (State::Calling, Asks::Fault));
                     assert!(thread.fault.is_some() && thread.user.form == Form::Full);

@@ -21,6 +21,8 @@ impl Kernel<Sim> {
             let held = found.segments.clone();
             let window = held.active.and_then(|active| active.window);
             assert_eq!(found.window, window, "the cached window of {thread:?}");
+            let given = held.active.and_then(|active| held.mask.unwrap_or(active).window);
+            assert_eq!(found.given, given, "what {thread:?} would lend");
             let orphan = found.is_context() && found.state != State::Idle;
             let carried = held.loan.is_none() || found.caller.is_some() || orphan;
             assert!(carried, "{thread:?} has a loan, and no right to answer carries it");

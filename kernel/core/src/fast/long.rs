@@ -146,17 +146,21 @@ impl<M: Machine> Kernel<M> {
         begin: impl GoOn<'a, CALL, R>,
     ) -> Option<R> {
         let shape = Shape::of_call(tag)?;
+        if self.loan.is_some() {
+            return None;
+        }
         if shape.items > 0 {
             self.fast_items(handle, shape.items)?;
         }
         let way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
         let crosses = crosses(&way)?;
+        let wait = Wait::Answer;
         shape.copy(&self.machine, way.from, way.to.object());
         let message = (tag, words);
         Some(if crosses {
-            way.cross(&mut self.current, &mut self.machine, message, begin)
+            way.cross(&mut self.current, &mut self.machine, message, wait, begin)
         } else {
-            way.call(&mut self.current, &mut self.machine, message, Wait::Answer, then)
+            way.call(&mut self.current, &mut self.machine, message, wait, then)
         })
     }
 

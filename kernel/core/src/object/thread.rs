@@ -51,6 +51,11 @@ pub enum Wait {
     /// A caller: it is the front context of its entry, free, and nobody is to
     /// be let in before.
     Front,
+    /// The answer to its call, with which a relay segment comes back; that it is
+    /// lent only the two threads say so far ([`crate::relay::unsettled`]).
+    Lent,
+    /// The same, and it had borrowed the segment itself.
+    LentOn,
     /// What becomes of it after a fault, which a handler was told of.
     Handler,
     /// Nothing: a thread, not a context, that has given way to others and stands
@@ -203,6 +208,9 @@ pub struct Thread<M: Machine> {
     /// waits, while there is nothing to look after at the end of the crossing but
     /// the two of them. Else nowhere.
     pub back: Ref<Self>,
+    /// What its callee's window shows if it lends what its own one does, narrowed
+    /// by the mask; cached, too.
+    pub given: M::Window,
     /// The right to answer of the last call that it received.
     pub caller: Option<Caller<M>>,
     /// The thread that holds the implicit right to answer its call, or the
@@ -379,6 +387,7 @@ impl<M: Machine> Thread<M> {
             links: QueueLinks::default(),
             queue: Queue::None,
             window: M::Window::default(),
+            given: M::Window::default(),
             senders: WaitQueue::default(),
             listeners: WaitQueue::default(),
             sender_run: SenderRun::default(),

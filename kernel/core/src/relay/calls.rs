@@ -53,6 +53,7 @@ impl<M: Machine> Kernel<M> {
         if let Some(found) = self.threads.get_mut(thread) {
             found.segments.mask = Some(mask);
         }
+        self.changed(thread);
         Ok(())
     }
 

@@ -140,6 +140,7 @@ fn exchange<L: Ledger>(book: &mut L, activation: L::Activation, list: L::List, i
 pub fn unmask<L: Ledger>(book: &mut L, activation: L::Activation) {
     if let Some(mask) = book.holdings(activation).and_then(|held| held.mask.take()) {
         book.drop_share(mask);
+        book.changed(activation);
     }
 }
 

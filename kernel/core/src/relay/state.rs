@@ -74,7 +74,10 @@ impl<M: Machine> Ledger for Kernel<M> {
     #[inline]
     fn changed(&mut self, activation: Ref<Thread<M>>) {
         let Some(thread) = self.threads.get_mut(activation) else { return };
-        thread.window = thread.segments.active.map_or_else(Default::default, |it| it.window);
+        let held = &thread.segments;
+        thread.window = held.active.map_or_else(Default::default, |it| it.window);
+        let given = held.active.and_then(|active| held.mask.or(Some(active)));
+        thread.given = given.map_or_else(Default::default, |it| it.window);
         if self.current == Some(activation) {
             self.attention |= Attention::WINDOW;
         }

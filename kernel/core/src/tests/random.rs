@@ -235,6 +235,10 @@ pub(super) fn apply(world: &mut World, step: &Step) {
         Step::QuickReturn => {
             world.call(Code::Return.plain(), [5, Tag::new(2, 3).bits(), 5, 6, 7, 8]);
         }
+        Step::GiveBack => {
+            let tag = Tag::new(2, 3).with_relay();
+            world.call(Code::Return.plain(), [5, tag.bits(), 5, 6, 7, 8]);
+        }
         Step::Serve { first } => {
             let code = if first { Code::Receive } else { Code::ReplyReceive };
             world.call(code.plain(), [5, Tag::new(2, 3).bits(), 5, 6, 7, 8]);

@@ -45,10 +45,13 @@ fn state(world: &World) -> Vec<String> {
             let links = (!matches!(it.queue, Queue::None)).then_some(it.links);
             let deadline = it.timeout.is_some();
             let fpu = it.uses_fpu;
+            // What has been lent by the fast path is still in the cache.
+            let is_lent = matches!(it.wait, Wait::Lent | Wait::LentOn);
+            let window = it.window.filter(|_| !is_lent);
             format!(
                 "{reference:?} {:?} {effective} {caller:?} {} {answerer:?} {role:?} {outputs:x?} \
                  {deadline} {fpu} {:?} {:?} {} {:?} {:?}",
-                it.state, it.call_number, it.slice_left, it.window, depth, payer, links,
+                it.state, it.call_number, it.slice_left, window, depth, payer, links,
             )
         })
         .collect();
@@ -77,8 +80,9 @@ fn apt(world: &World, choice: u32) -> Step {
         _ => {}
     }
     if thread.is_context() && kind < 14 {
-        return match kind % 2 {
+        return match kind % 3 {
             0 => Step::QuickReturn,
+            1 => Step::GiveBack,
             _ => Step::Return { item, items },
         };
     }
@@ -92,6 +96,13 @@ fn apt(world: &World, choice: u32) -> Step {
         return Step::Receive { window, timeout: 2, closed: false, source: 0 };
     }
     let gate = BASE + [4, 5, 6, 10, 12][(detail / 8 % 5) as usize];
+    if detail / 40 % 3 == 0 {
+        // Within a crossing something is lent already.
+        return match thread.window {
+            None if !thread.is_context() => Step::Activate { relay: BASE + 13 + detail / 2 % 2 },
+            _ => Step::Lend { slot: gate, receive: 2 },
+        };
+    }
     match kind % 2 {
         0 => Step::Quick { gate },
         _ => Step::Send { slot: gate, call: true, items, item, moved: false, send: 2, receive: 2 },
@@ -102,7 +113,7 @@ fn apt(world: &World, choice: u32) -> Step {
 fn fast_paths_change_nothing_but_the_time() {
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
-    let config = Config { cases: 2000, failure_persistence: None, max_shrink_iters: 5000, ..Config::default() };
+    let config = Config { cases: 4000, failure_persistence: None, max_shrink_iters: 5000, ..Config::default() };
     let mut runner = TestRunner::new(config);
     let counted = RefCell::new(BTreeMap::<String, u64>::new());
     // Mostly what has a fast path, and everything else that can happen between.
@@ -161,6 +172,8 @@ fn fast_paths_change_nothing_but_the_time() {
         "Some(Call) long",
         "Some(Call) items",
         "Some(Call) object",
+        "Some(Call) relay",
+        "Some(Return) relay",
         "Some(ReplyReceive) short",
         "Some(ReplyReceive) long",
         "Some(ReplyReceive) items",

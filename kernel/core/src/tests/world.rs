@@ -79,6 +79,7 @@ impl World {
         let tag = Tag::from_bits(args[1]);
         let kind = match (tag.protocol() == protocol::KOBJECT, tag.items(), tag.words()) {
             (true, ..) => "object",
+            _ if tag.has_relay() => "relay",
             (_, 0, 0..=4) => "short",
             (_, 0, _) => "long",
             _ => "items",

@@ -176,6 +176,7 @@ pub enum Step {
         first: bool,
     },
     QuickReturn,
+    GiveBack,
     AddContext {
         entry: u32,
     },
@@ -304,6 +305,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         10 => any::<bool>().prop_map(|first| Step::Serve { first }),
         6 => prop_oneof![Just(BASE + 10), Just(BASE + 12)].prop_map(|gate| Step::Quick { gate }),
         6 => Just(Step::QuickReturn),
+        3 => Just(Step::GiveBack),
         3 => slot().prop_map(|entry| Step::AddContext { entry }),
         2 => (slot(), 0u64..16, any::<bool>())
             .prop_map(|(entry, context, reset)| Step::RemoveContext { entry, context, reset }),

@@ -1,0 +1,56 @@
+//! Loans that the fast path made: they are written into the ledger when somebody
+//! looks.
+//!
+//! A crossing with a segment comes and goes without anybody else looking, most of
+//! the time. So the fast path only stores what the callee's window shows, and
+//! marks the two: the lender waits as [`Wait::Lent`] says (or [`Wait::LentOn`], if
+//! it had borrowed the segment in the same way), the borrower is
+//! [`Kernel::loan`]. Its return undoes just that. Every other way into the kernel
+//! begins with [`Kernel::settle_loans`], which makes of it what the general path
+//! would have made at once.
+//!
+//! While a loan is not settled, the current activation is the borrower or a
+//! context that it crossed into: no fast path but crossings and returns is taken
+//! by a context that holds one.
+
+use postern_abi::op::entry::DEPTH;
+use postern_arena::Ref;
+
+use super::ledger;
+use crate::Kernel;
+use crate::machine::Machine;
+use crate::object::Thread;
+use crate::object::thread::Wait;
+
+impl<M: Machine> Kernel<M> {
+    /// Settles what the fast path has lent. At most [`DEPTH`] loans.
+    #[inline(always)]
+    pub(crate) fn settle_loans(&mut self) {
+        if self.loan.is_some() {
+            self.settle_all_loans();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_all_loans(&mut self) {
+        let mut chain: [Option<(Ref<Thread<M>>, Ref<Thread<M>>)>; DEPTH] = [None; DEPTH];
+        let mut next = self.loan.take();
+        // From the last borrower up; lent in the other direction.
+        for place in chain.iter_mut().rev() {
+            let Some(borrower) = next.take() else { break };
+            let Some(held) = self.threads.get_mut(borrower) else { break };
+            held.back = Ref::NOWHERE;
+            let Some(caller) = held.caller else { break };
+            *place = Some((caller.thread, borrower));
+            let Some(lender) = self.threads.get_mut(caller.thread) else { break };
+            if lender.wait == Wait::LentOn {
+                next = Some(caller.thread);
+            }
+            lender.wait = Wait::Other;
+        }
+        for (lender, borrower) in chain.into_iter().flatten() {
+            ledger::lend(self, lender, borrower);
+        }
+    }
+}
