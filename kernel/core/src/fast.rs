@@ -282,24 +282,42 @@ impl<M: Machine> Kernel<M> {
         if way.to.object().wait != Wait::Front || usize::from(way.from.depth) >= DEPTH {
             return None;
         }
-        let message = (tag, words);
-        if self.loan.is_none() {
-            let given = way.from.given;
-            if given == M::Window::default() {
-                return None;
-            }
-            self.loan = Some(way.receiver);
-            way.to.object_mut().window = given;
-            let wait = Wait::Lent;
-            return Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin));
+        if self.loan.is_some() {
+            return None;
         }
-        core::hint::cold_path();
+        let given = way.from.given;
+        if given == M::Window::default() {
+            return None;
+        }
+        self.loan = Some(way.receiver);
+        way.to.object_mut().window = given;
+        let (message, wait) = ((tag, words), Wait::Lent);
+        Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin))
+    }
+
+    /// As [`Kernel::fast_call`], by the one who borrowed last; a path of its own,
+    /// so that the others do not pay for it.
+    #[inline(always)]
+    pub fn fast_lend_on<'a, R>(
+        &'a mut self,
+        handle: u64,
+        tag: u64,
+        words: [u64; 4],
+        begin: impl GoOn<'a, CALL, R>,
+    ) -> Option<R> {
+        if !is_lending_call(tag) {
+            return None;
+        }
+        let mut way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
+        if way.to.object().wait != Wait::Front || usize::from(way.from.depth) >= DEPTH {
+            return None;
+        }
         if self.loan != Some(way.caller) {
             return None;
         }
         self.loan = Some(way.receiver);
         way.to.object_mut().window = way.from.window;
-        let wait = Wait::LentOn;
+        let (message, wait) = ((tag, words), Wait::LentOn);
         Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin))
     }
 
@@ -314,7 +332,7 @@ impl<M: Machine> Kernel<M> {
         then: impl GoOn<'a, REPLY, R>,
     ) -> Option<R> {
         if !is_plain(tag) {
-            if is_plain(tag & !RELAY) {
+            if (tag & 0xffff).wrapping_sub(RELAY) <= 4 {
                 return self.fast_give_back(label, tag, words, then);
             }
             return None;
@@ -347,14 +365,35 @@ impl<M: Machine> Kernel<M> {
         if self.clock.has_rival(&self.ready, waiting.effective) {
             return None;
         }
-        if waiting.wait == Wait::Lent {
-            self.loan = None;
-        } else if waiting.wait == Wait::LentOn {
-            core::hint::cold_path();
-            self.loan = Some(caller);
-        } else {
+        if waiting.wait != Wait::Lent {
             return None;
         }
+        self.loan = None;
+        from.window = M::Window::default();
+        let back = Back { from, caller, to };
+        Some(back.leave(&mut self.current, &mut self.machine, (label, tag, words), then))
+    }
+
+    /// As [`Kernel::fast_return`], to one who had borrowed it, too.
+    #[inline(always)]
+    pub fn fast_give_back_on<'a, R>(
+        &'a mut self,
+        label: u64,
+        tag: u64,
+        words: [u64; 4],
+        then: impl GoOn<'a, REPLY, R>,
+    ) -> Option<R> {
+        if (tag & 0xffff).wrapping_sub(RELAY) > 4 {
+            return None;
+        }
+        let (from, others) = self.threads.chosen()?;
+        let caller = from.back;
+        let to = others.find(caller)?;
+        let waiting = to.object();
+        if waiting.wait != Wait::LentOn || self.clock.has_rival(&self.ready, waiting.effective) {
+            return None;
+        }
+        self.loan = Some(caller);
         from.window = M::Window::default();
         let back = Back { from, caller, to };
         Some(back.leave(&mut self.current, &mut self.machine, (label, tag, words), then))

@@ -83,6 +83,7 @@ paths! {
         |kernel, (handle, tag, words)|
             kernel.fast_call(handle, tag, words, exit::Behind, exit::Begin),
         or kernel.fast_signal(handle, tag, words, exit::Behind),
+        or kernel.fast_lend_on(handle, tag, words, exit::Begin),
         or kernel.fast_long_call(handle, tag, words, exit::Behind, exit::Begin);
     /// ReplyReceive that waits for ever.
     reply_receive = REPLY_RECEIVE,
@@ -92,6 +93,7 @@ paths! {
     /// Return.
     return_home = RETURN,
         |kernel, (label, tag, words)| kernel.fast_return(label, tag, words, exit::Behind),
+        or kernel.fast_give_back_on(label, tag, words, exit::Behind),
         or kernel.fast_long_return(label, tag, words, exit::Behind);
 }
 

@@ -47,12 +47,14 @@ impl<M: Machine> Kernel<M> {
         let done = if rax == Code::Call.plain() {
             self.fast_call(rdi, rsi, words, Behind, Begin)
                 .or_else(|| self.fast_signal(rdi, rsi, words, Behind))
+                .or_else(|| self.fast_lend_on(rdi, rsi, words, Begin))
                 .or_else(|| self.fast_long_call(rdi, rsi, words, Behind, Begin))
         } else if rax == Code::ReplyReceive.plain() {
             self.fast_reply_receive(rdi, rsi, words, Behind, Again)
                 .or_else(|| self.fast_long_reply_receive(rdi, rsi, words, Behind))
         } else if rax == Code::Return.plain() {
             self.fast_return(rdi, rsi, words, Behind)
+                .or_else(|| self.fast_give_back_on(rdi, rsi, words, Behind))
                 .or_else(|| self.fast_long_return(rdi, rsi, words, Behind))
         } else if rax == Code::Yield.plain() {
             self.fast_yield(Behind)
