@@ -462,18 +462,15 @@ impl<T> Arena<T> {
     #[inline(always)]
     #[must_use]
     pub fn chosen(&mut self) -> Option<(&mut T, Others<'_, T>)> {
-        let mut slot = self.chosen?;
+        let from = self.chosen?;
+        let mut slot = from;
         // Before the object is borrowed: this looks at the table as a whole.
         let (slots, len) = (self.slots.base(), self.slots.len());
         // SAFETY: an element of the table, borrowed exclusively with the arena.
         let slot = unsafe { slot.as_mut() };
-        // SAFETY: a live object's (`remove` forgets it), so its generation is
-        // odd.
-        let name = unsafe { NonZeroU64::new_unchecked(slot.name) };
-        // SAFETY: as above.
+        // SAFETY: a live object (`remove` forgets it).
         let object = unsafe { slot.value.assume_init_mut() };
-        let name = Ref { name, kind: PhantomData };
-        Some((object, Others { slots, len, name, chosen: &mut self.chosen }))
+        Some((object, Others { slots, len, from, chosen: &mut self.chosen }))
     }
 
     /// The reference of the live object at `index`, if there is one.
@@ -523,11 +520,24 @@ impl<T> Arena<T> {
     }
 }
 
+/// The reference of the live object in a slot.
+///
+/// # Safety
+/// The slot is one of an arena that is borrowed exclusively, with a live object.
+/// Only the name is read, so the object may be borrowed.
+#[inline(always)]
+unsafe fn name_of<T>(slot: NonNull<Slot<T>>) -> Ref<T> {
+    // SAFETY: as the caller promises; the generation of a live object is odd, so
+    // the name is not 0.
+    let name = unsafe { NonZeroU64::new_unchecked((&raw const (*slot.as_ptr()).name).read()) };
+    Ref { name, kind: PhantomData }
+}
+
 /// The objects of an [`Arena`] but for the chosen one ([`Arena::chosen`]).
 pub struct Others<'a, T> {
     slots: NonNull<Slot<T>>,
     len: usize,
-    name: Ref<T>,
+    from: NonNull<Slot<T>>,
     chosen: &'a mut Option<NonNull<Slot<T>>>,
 }
 
@@ -536,7 +546,8 @@ impl<'a, T> Others<'a, T> {
     #[inline(always)]
     #[must_use]
     pub fn chosen(&self) -> Ref<T> {
-        self.name
+        // SAFETY: what `Arena::chosen` found, borrowed for as long as this.
+        unsafe { name_of(self.from) }
     }
 
     /// The object, unless it was removed or is the chosen one.
@@ -548,7 +559,7 @@ impl<'a, T> Others<'a, T> {
         }
         // SAFETY: below `len`, so inside of the table.
         let slot = unsafe { self.slots.add(reference.place()) };
-        if *self.chosen == Some(slot) {
+        if self.from == slot {
             return None;
         }
         // SAFETY: an element of the arena, which is borrowed exclusively, and
@@ -556,11 +567,9 @@ impl<'a, T> Others<'a, T> {
         if unsafe { !slot.as_ref().is(reference) } {
             return None;
         }
-        Some(Other { slot, chosen: self.chosen })
+        Some(Other { slot, from: self.from, chosen: self.chosen })
     }
-}
 
-impl<'a, T> Others<'a, T> {
     /// The live object at `index` and its reference, unless it is the chosen
     /// one; see [`Arena::nth`].
     #[inline(always)]
@@ -571,19 +580,21 @@ impl<'a, T> Others<'a, T> {
         }
         // SAFETY: below `len`, so inside of the table.
         let slot = unsafe { self.slots.add(index as usize) };
-        if *self.chosen == Some(slot) {
+        if self.from == slot {
             return None;
         }
         // SAFETY: an element of the arena, which is borrowed exclusively, and
         // not the one that `Arena::chosen` gave out.
         let name = unsafe { slot.as_ref().reference() }?;
-        Some((name, Other { slot, chosen: self.chosen }))
+        Some((name, Other { slot, from: self.from, chosen: self.chosen }))
     }
 }
 
 /// An object that is not the chosen one.
 pub struct Other<'a, T> {
     slot: NonNull<Slot<T>>,
+    /// The chosen one.
+    from: NonNull<Slot<T>>,
     chosen: &'a mut Option<NonNull<Slot<T>>>,
 }
 
@@ -594,6 +605,14 @@ impl<'a, T> Other<'a, T> {
     pub fn object(&self) -> &T {
         // SAFETY: a live object, borrowed exclusively (`Others::find`).
         unsafe { self.slot.as_ref().value.assume_init_ref() }
+    }
+
+    /// The reference of the chosen object.
+    #[inline(always)]
+    #[must_use]
+    pub fn chosen(&self) -> Ref<T> {
+        // SAFETY: what `Arena::chosen` found, borrowed for as long as this.
+        unsafe { name_of(self.from) }
     }
 
     /// The object, to change it.

@@ -17,7 +17,7 @@ mod long;
 mod simulated;
 
 use postern_abi::code::Delivery;
-use postern_abi::op::entry::{ContextState, DEPTH};
+use postern_abi::op::entry::ContextState;
 use postern_abi::op::fault;
 use postern_abi::rights::Kind;
 use postern_abi::tag::Tag;
@@ -84,8 +84,6 @@ const RELAY: u64 = Tag::new(0, 0).with_relay().bits();
 struct Way<'a, M: Machine> {
     /// Who calls.
     from: &'a mut Thread<M>,
-    /// Its reference.
-    caller: Ref<Thread<M>>,
     gate: Ref<Gate<M>>,
     /// As it is delivered.
     label: u64,
@@ -104,7 +102,6 @@ impl<'a, M: Machine> Way<'a, M> {
         handle: u64,
     ) -> Option<Self> {
         let (from, others) = threads.chosen()?;
-        let caller = others.chosen();
         let slot = tasks.get(from.home)?.table.get(handle as usize)?;
         if !slot.is(Kind::Gate) {
             return None;
@@ -114,7 +111,13 @@ impl<'a, M: Machine> Way<'a, M> {
         let label = found.label | slot.shown_rights();
         let receiver = found.direct;
         let to = others.find(receiver)?;
-        Some(Self { from, caller, gate, label, receiver, to })
+        Some(Self { from, gate, label, receiver, to })
+    }
+
+    /// The reference of who calls: looked up late, as registers are few.
+    #[inline(always)]
+    fn caller(&self) -> Ref<Thread<M>> {
+        self.to.chosen()
     }
 
     /// Delivers a call to a thread that waits for one. The caller waits as
@@ -128,7 +131,8 @@ impl<'a, M: Machine> Way<'a, M> {
         wait: Wait,
         then: impl GoOn<'a, CALL, R>,
     ) -> R {
-        let Self { from, caller, label, receiver, to, .. } = self;
+        let caller = self.caller();
+        let Self { from, label, receiver, to, .. } = self;
         let to = to.choose();
         from.state = State::Calling;
         from.wait = wait;
@@ -145,17 +149,19 @@ impl<'a, M: Machine> Way<'a, M> {
         then.go_on(Resume { user: &mut to.user, label, tag, words })
     }
 
-    /// Begins a crossing into a front context. The caller waits as `wait` says.
+    /// Begins a crossing into a front context. The caller waits as `wait` says,
+    /// and `levels` more crossings fit behind it.
     #[inline(always)]
     fn cross<R>(
         self,
         current: &mut Option<Ref<Thread<M>>>,
         machine: &mut M,
         (tag, words): (u64, [u64; 4]),
-        wait: Wait,
+        (wait, levels): (Wait, u8),
         begin: impl GoOn<'a, CALL, R>,
     ) -> R {
-        let Self { from, caller, gate, label, receiver, to } = self;
+        let caller = self.caller();
+        let Self { from, gate, label, receiver, to } = self;
         let to = to.choose();
         to.through = Some(gate);
         from.state = State::Calling;
@@ -169,7 +175,7 @@ impl<'a, M: Machine> Way<'a, M> {
         to.pending = true;
         to.back = caller;
         to.caller = Some(Caller { thread: caller, number: from.call_number });
-        to.depth = from.depth + 1;
+        to.levels = levels;
         to.payer = from.payer;
         to.effective = to.priority.max(from.effective);
         *current = Some(receiver);
@@ -260,8 +266,9 @@ impl<M: Machine> Kernel<M> {
             Wait::Message if self.loan.is_none() => {
                 Some(way.call(&mut self.current, &mut self.machine, message, wait, then))
             }
-            Wait::Front if usize::from(way.from.depth) < DEPTH => {
-                Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin))
+            Wait::Front => {
+                let way_in = (wait, way.from.levels.checked_sub(1)?);
+                Some(way.cross(&mut self.current, &mut self.machine, message, way_in, begin))
             }
             _ => None,
         }
@@ -279,9 +286,10 @@ impl<M: Machine> Kernel<M> {
         begin: impl GoOn<'a, CALL, R>,
     ) -> Option<R> {
         let mut way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
-        if way.to.object().wait != Wait::Front || usize::from(way.from.depth) >= DEPTH {
+        if way.to.object().wait != Wait::Front {
             return None;
         }
+        let levels = way.from.levels.checked_sub(1)?;
         if self.loan.is_some() {
             return None;
         }
@@ -291,8 +299,8 @@ impl<M: Machine> Kernel<M> {
         }
         self.loan = Some(way.receiver);
         way.to.object_mut().window = given;
-        let (message, wait) = ((tag, words), Wait::Lent);
-        Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin))
+        let (message, way_in) = ((tag, words), (Wait::Lent, levels));
+        Some(way.cross(&mut self.current, &mut self.machine, message, way_in, begin))
     }
 
     /// As [`Kernel::fast_call`], by the one who borrowed last; a path of its own,
@@ -309,16 +317,17 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
         let mut way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
-        if way.to.object().wait != Wait::Front || usize::from(way.from.depth) >= DEPTH {
+        if way.to.object().wait != Wait::Front {
             return None;
         }
-        if self.loan != Some(way.caller) {
+        let levels = way.from.levels.checked_sub(1)?;
+        if self.loan != Some(way.caller()) {
             return None;
         }
         self.loan = Some(way.receiver);
         way.to.object_mut().window = way.from.window;
-        let (message, wait) = ((tag, words), Wait::LentOn);
-        Some(way.cross(&mut self.current, &mut self.machine, message, wait, begin))
+        let (message, way_in) = ((tag, words), (Wait::LentOn, levels));
+        Some(way.cross(&mut self.current, &mut self.machine, message, way_in, begin))
     }
 
     /// The return from a front context which the fast path has entered, with an

@@ -22,14 +22,20 @@ use postern_arena::Ref;
 
 use crate::cap::{SlotId, Target};
 
-/// An object on the list of work. It is taken off before it goes, so it needs
-/// no generation.
+/// An object on the list of work, or on that of its factory. It is taken off
+/// before it goes, so it needs no generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listed {
     /// Its kind.
     pub kind: Kind,
     /// Index in the arena of that kind, or what [`Target::value`] has.
     pub index: u32,
+}
+
+impl From<Target> for Listed {
+    fn from(target: Target) -> Self {
+        Self { kind: target.kind, index: target.index }
+    }
 }
 
 /// What every object made by a factory begins with.
@@ -53,7 +59,7 @@ pub struct Header {
     /// done nothing new is derived from any capability of the object.
     pub revoking: Option<SlotId>,
     /// Next and previous object of the same factory.
-    pub of_factory: (Option<Target>, Option<Target>),
+    pub of_factory: (Option<Listed>, Option<Listed>),
 }
 
 impl Header {

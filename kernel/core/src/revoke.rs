@@ -119,7 +119,7 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         header.of_work = (next, None);
-        let this = Listed { kind: target.kind, index: target.index };
+        let this = Listed::from(target);
         self.work_list = Some(this);
         self.settle_paths();
         if let Some(next) = self.listed_header(next) {
@@ -177,9 +177,9 @@ impl<M: Machine> Kernel<M> {
     pub(crate) fn enlist(&mut self, target: Target) {
         let Some(factory) = self.header(target).map(|header| header.factory) else { return };
         let Some(factory) = self.factories.get_mut(factory) else { return };
-        let next = factory.objects.replace(target);
-        if let Some(next) = next.and_then(|next| self.header_mut(next)) {
-            next.of_factory.1 = Some(target);
+        let next = factory.objects.replace(target).map(Listed::from);
+        if let Some(next) = self.listed_header(next) {
+            next.of_factory.1 = Some(target.into());
         }
         if let Some(header) = self.header_mut(target) {
             header.of_factory = (next, None);
@@ -203,20 +203,18 @@ impl<M: Machine> Kernel<M> {
             return;
         }
         let (next, previous) = header.of_factory;
-        if let Some(next) = next.and_then(|next| self.header_mut(next)) {
+        if let Some(next) = self.listed_header(next) {
             next.of_factory.1 = previous;
         }
-        match previous {
-            Some(previous) => {
-                if let Some(previous) = self.header_mut(previous) {
-                    previous.of_factory.0 = next;
-                }
+        if previous.is_some() {
+            if let Some(previous) = self.listed_header(previous) {
+                previous.of_factory.0 = next;
             }
-            None => {
-                if let Some(factory) = self.factories.get_mut(header.factory) {
-                    factory.objects = next;
-                }
-            }
+            return;
+        }
+        let first = next.and_then(|next| self.listed(next));
+        if let Some(factory) = self.factories.get_mut(header.factory) {
+            factory.objects = first;
         }
     }
 

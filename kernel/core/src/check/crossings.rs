@@ -38,7 +38,7 @@ impl Kernel<Sim> {
             }
             assert!(!found.stop_pending || self.is_abroad(thread), "a stop that is forgotten");
             if !found.is_context() {
-                assert!(found.depth == 0 && found.payer == thread, "a thread that is no context");
+                assert!(usize::from(found.levels) == DEPTH && found.payer == thread, "a thread that is no context");
             }
         }
         for gate in self.gates.refs() {
@@ -91,7 +91,7 @@ impl Kernel<Sim> {
         assert_eq!(thread.state == State::Idle, !used, "{:?} runs", thread.context_state);
         assert_eq!(context.grace.is_some(), thread.context_state == ContextState::Orphaned);
         assert_eq!(thread.caller.is_some(), thread.context_state == ContextState::Active);
-        assert!(usize::from(thread.depth) <= DEPTH, "a link stack that is too deep");
+        assert!(usize::from(thread.levels) < DEPTH, "a link stack that is too deep");
         if thread.state == State::Idle {
             return;
         }
@@ -102,7 +102,7 @@ impl Kernel<Sim> {
         let above = self.threads.get(caller.thread).expect("a caller exists");
         assert!(above.awaits(caller.number), "a caller that does not wait");
         assert_eq!(above.answerer, Some(reference), "a link that leads one way only");
-        assert_eq!(thread.depth, above.depth + 1);
+        assert_eq!(thread.levels + 1, above.levels);
         assert_eq!(thread.payer, above.payer);
         assert_eq!(thread.effective, thread.priority.max(above.effective), "the chain's priority");
     }

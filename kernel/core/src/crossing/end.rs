@@ -1,7 +1,7 @@
 //! The end of a crossing: by Return, by the caller's side, by the callee's.
 
 use postern_abi::code::Delivery;
-use postern_abi::op::entry::ContextState;
+use postern_abi::op::entry::{ContextState, DEPTH};
 use postern_abi::tag::Tag;
 use postern_abi::{ErrorCode, ErrorNumber, Phase};
 use postern_arena::Ref;
@@ -134,7 +134,7 @@ impl<M: Machine> Kernel<M> {
         thread.state = State::Idle;
         thread.effective = thread.priority;
         thread.payer = reference;
-        thread.depth = 0;
+        thread.levels = DEPTH as u8;
         thread.message = None;
         thread.slice_left = None;
         thread.uses_fpu = false;

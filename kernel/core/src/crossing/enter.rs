@@ -1,7 +1,7 @@
 //! The way in: from the gate to the first instruction of the handler.
 
 use postern_abi::code::Delivery;
-use postern_abi::op::entry::{ContextState, DEPTH};
+use postern_abi::op::entry::ContextState;
 use postern_abi::timeout::Timeout;
 use postern_abi::{ErrorCode, ErrorNumber};
 use postern_arena::Ref;
@@ -40,7 +40,7 @@ impl<M: Machine> Kernel<M> {
         if !self.is_open(reference) {
             return Err(GONE);
         }
-        if self.threads.get(thread).is_none_or(|caller| usize::from(caller.depth) >= DEPTH) {
+        if self.threads.get(thread).is_none_or(|caller| caller.levels == 0) {
             return Err(ErrorCode::send(ErrorNumber::LinkOverflow));
         }
         message.label = self.gates.get(message.gate).ok_or(GONE)?.label | message.rights;
@@ -107,7 +107,7 @@ impl<M: Machine> Kernel<M> {
         to.user.fs_base = fs_base;
         from.call_number = from.call_number.wrapping_add(1);
         to.caller = Some(Caller { thread: sender, number: from.call_number });
-        to.depth = from.depth + 1;
+        to.levels = from.levels - 1;
         to.payer = from.payer;
         to.priority = entry.floor;
         to.effective = entry.floor.max(from.effective);

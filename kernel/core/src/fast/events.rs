@@ -143,7 +143,6 @@ impl<M: Machine> Kernel<M> {
             return None;
         }
         let (from, others) = self.threads.chosen()?;
-        let caller = others.chosen();
         let gate = from.fault_gate?;
         let found = self.gates.get(gate)?;
         let (label, receiver) = (found.label, found.direct);
@@ -155,7 +154,7 @@ impl<M: Machine> Kernel<M> {
         (from.fault, from.asks) = (Some(fault), Asks::Fault);
         let rip = from.user.registers.rip;
         let words = [u64::from(fault.vector), fault.detail(), rip, fault.error];
-        let way = Way { from, caller, gate, label, receiver, to };
+        let way = Way { from, gate, label, receiver, to };
         let wait = Wait::Handler;
         Some(way.call(&mut self.current, &mut self.machine, (TAG, words), wait, then))
     }

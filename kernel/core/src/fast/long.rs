@@ -5,7 +5,6 @@
 //! Tried after those in [`super`], so that the short messages do not pay for
 //! it.
 
-use postern_abi::op::entry::DEPTH;
 use postern_abi::rights::{Kind, Rights};
 use postern_abi::tag::MAX_ITEMS;
 use postern_abi::utcb;
@@ -61,12 +60,13 @@ struct Copied<M: Machine> {
     window: u64,
 }
 
-/// Whether a call begins a crossing; `None`: it cannot be delivered here.
+/// Whether a call begins a crossing, and how many more fit behind it then;
+/// `None`: it cannot be delivered here.
 #[inline(always)]
-fn crosses<M: Machine>(way: &Way<'_, M>) -> Option<bool> {
+fn crosses<M: Machine>(way: &Way<'_, M>) -> Option<Option<u8>> {
     match way.to.object().wait {
-        Wait::Message => Some(false),
-        Wait::Front if usize::from(way.from.depth) < DEPTH => Some(true),
+        Wait::Message => Some(None),
+        Wait::Front => way.from.levels.checked_sub(1).map(Some),
         _ => None,
     }
 }
@@ -78,7 +78,7 @@ impl<M: Machine> Kernel<M> {
     fn fast_items(&mut self, handle: u64, items: usize) -> Option<()> {
         let way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;
         crosses(&way)?;
-        let (caller, receiver) = (way.caller, way.receiver);
+        let (caller, receiver) = (way.caller(), way.receiver);
         if items == 1
             && let (Some(from), Some(to)) = (&way.from.utcb, &way.to.object().utcb)
         {
@@ -157,8 +157,8 @@ impl<M: Machine> Kernel<M> {
         let wait = Wait::Answer;
         shape.copy(&self.machine, way.from, way.to.object());
         let message = (tag, words);
-        Some(if crosses {
-            way.cross(&mut self.current, &mut self.machine, message, wait, begin)
+        Some(if let Some(levels) = crosses {
+            way.cross(&mut self.current, &mut self.machine, message, (wait, levels), begin)
         } else {
             way.call(&mut self.current, &mut self.machine, message, wait, then)
         })

@@ -2,7 +2,7 @@
 //! entries are thread objects, too: activations without a capability.
 
 use postern_abi::ErrorCode;
-use postern_abi::op::entry::ContextState;
+use postern_abi::op::entry::{ContextState, DEPTH};
 use postern_abi::op::{reason, scheduler};
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
@@ -196,8 +196,9 @@ pub struct Thread<M: Machine> {
     pub effective: u8,
     /// Priority of its own.
     pub priority: u8,
-    /// Number of crossings between it and the thread that began the chain.
-    pub depth: u8,
+    /// Number of crossings that still fit on the link stack: [`DEPTH`] for the
+    /// thread that begins the chain, one less for each context behind it.
+    pub levels: u8,
     /// Its task, where the fast paths look; nowhere while it has none.
     pub home: Ref<Task<M>>,
     /// The root of its task's page tables.
@@ -371,7 +372,7 @@ impl<M: Machine> Thread<M> {
             pending: false,
             wait: Wait::Other,
             context_state: ContextState::Free,
-            depth: 0,
+            levels: DEPTH as u8,
             payer: Ref::NOWHERE,
             through: None,
             back: Ref::NOWHERE,

@@ -498,8 +498,8 @@ fn steps_reach_deep_states() {
                 as u32;
             tasks += (world.kernel.tasks.len() > 1) as u32;
             let kernel = &world.kernel;
-            let deepest =
-                kernel.threads.refs().filter_map(|it| Some(kernel.threads.get(it)?.depth)).max();
+            let levels = kernel.threads.refs().filter_map(|it| Some(kernel.threads.get(it)?.levels));
+            let deepest = levels.min().map(|levels| op::entry::DEPTH - usize::from(levels));
             crossed += (deepest > Some(0)) as u32;
             nested += (deepest > Some(1)) as u32;
             for entry in kernel.entries.refs() {

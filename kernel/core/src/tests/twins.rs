@@ -31,9 +31,9 @@ fn state(world: &World) -> Vec<String> {
                 (it.context_state, context.silent, gate)
             });
             // What has no meaning while nobody runs in it.
-            let (effective, depth, payer) = match it.state {
+            let (effective, levels, payer) = match it.state {
                 State::Idle => (it.priority, 0, None),
-                _ => (it.effective, it.depth, Some(it.payer)),
+                _ => (it.effective, it.levels, Some(it.payer)),
             };
             let r = &it.user.registers;
             let mut outputs =
@@ -51,7 +51,7 @@ fn state(world: &World) -> Vec<String> {
             format!(
                 "{reference:?} {:?} {effective} {caller:?} {} {answerer:?} {role:?} {outputs:x?} \
                  {deadline} {fpu} {:?} {:?} {} {:?} {:?}",
-                it.state, it.call_number, it.slice_left, window, depth, payer, links,
+                it.state, it.call_number, it.slice_left, window, levels, payer, links,
             )
         })
         .collect();
