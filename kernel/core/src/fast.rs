@@ -145,7 +145,7 @@ impl<'a, M: Machine> Way<'a, M> {
             to.effective = from.effective;
         }
         *current = Some(receiver);
-        machine.hand_over(from.root, to.root, to.window);
+        machine.hand_over(to.root, to.window, from.root);
         then.go_on(Resume { user: &mut to.user, label, tag, words })
     }
 
@@ -179,7 +179,7 @@ impl<'a, M: Machine> Way<'a, M> {
         to.payer = from.payer;
         to.effective = to.priority.max(from.effective);
         *current = Some(receiver);
-        machine.hand_over(from.root, to.root, to.window);
+        machine.hand_over(to.root, to.window, from.root);
         begin.go_on(Resume { user: &mut to.user, label, tag, words })
     }
 }
@@ -212,7 +212,7 @@ impl<'a, M: Machine> Back<'a, M> {
         to.state = State::Ready;
         to.wait = Wait::Other;
         *current = Some(caller);
-        machine.hand_over(from.root, to.root, to.window);
+        machine.hand_over(to.root, to.window, from.root);
         then.go_on(Resume { user: &mut to.user, label, tag, words })
     }
 
@@ -236,7 +236,7 @@ impl<'a, M: Machine> Back<'a, M> {
         to.state = State::Ready;
         to.wait = Wait::Other;
         *current = Some(caller);
-        machine.hand_over(from.root, to.root, to.window);
+        machine.hand_over(to.root, to.window, from.root);
         then.go_on(Resume { user: &mut to.user, label, tag, words })
     }
 }

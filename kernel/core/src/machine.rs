@@ -309,7 +309,7 @@ pub trait Machine: Sized {
     fn root(&self, space: &Self::Space) -> Self::Root;
     /// [`Machine::activate`] for the space with the root `to`, when the current
     /// one is the space with the root `from`.
-    fn hand_over(&mut self, from: Self::Root, to: Self::Root, window: Self::Window);
+    fn hand_over(&mut self, to: Self::Root, window: Self::Window, from: Self::Root);
     /// Leaves whatever space is current for the kernel's own one, so that no
     /// CPU uses a space that is dismantled.
     fn deactivate(&mut self);

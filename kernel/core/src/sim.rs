@@ -280,7 +280,7 @@ impl Machine for Sim {
         space.id
     }
 
-    fn hand_over(&mut self, from: u64, root: u64, window: Window) {
+    fn hand_over(&mut self, root: u64, window: Window, from: u64) {
         assert_eq!(self.shown.map(|shown| shown.0), Some(from), "another space is in use");
         if let Some((view, _)) = window {
             assert!(self.views.contains(&view), "a view that was taken apart is shown");

@@ -314,7 +314,7 @@ impl Machine for X86 {
 
     #[inline]
     fn activate(&mut self, space: &Space, window: Entry) {
-        self.hand_over(Root::in_use(), space.root_table(), window);
+        self.hand_over(space.root_table(), window, Root::in_use());
     }
 
     #[inline(always)]
@@ -323,7 +323,7 @@ impl Machine for X86 {
     }
 
     #[inline(always)]
-    fn hand_over(&mut self, from: Root, to: Root, window: Entry) {
+    fn hand_over(&mut self, to: Root, window: Entry, from: Root) {
         if from == to {
             core::hint::cold_path();
             if to.shown() == window {

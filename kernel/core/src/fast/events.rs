@@ -84,7 +84,7 @@ impl<'a, M: Machine> Alert<'a, M> {
         to.state = State::Ready;
         to.wait = Wait::Other;
         *current = Some(taker);
-        machine.hand_over(from.root, to.root, to.window);
+        machine.hand_over(to.root, to.window, from.root);
         let words = [bits, 0, 0, 0];
         Some(then.go_on(Resume { user: &mut to.user, label: 0, tag: ONE_WORD, words }))
     }
@@ -186,7 +186,7 @@ impl<M: Machine> Kernel<M> {
         to.queue = Queue::None;
         to.wait = Wait::Other;
         self.current = Some(receiver);
-        self.machine.hand_over(from.root, to.root, to.window);
+        self.machine.hand_over(to.root, to.window, from.root);
         Some(then.go_on(Resume { user: &mut to.user, label: 0, tag: 0, words: [0; 4] }))
     }
 }
