@@ -164,7 +164,7 @@ impl Pit {
         true
     }
 
-    /// The guest reads a port from [`FIRST`] to [`LAST`], or [`GATE`].
+    /// The guest reads a port from `FIRST` to `LAST`, or `GATE`.
     pub fn read(&mut self, port: u16, now: u64) -> u8 {
         match port {
             // The refresh of memory is something that changes.
