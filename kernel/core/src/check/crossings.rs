@@ -91,7 +91,7 @@ impl Kernel<Sim> {
         assert_eq!(thread.state == State::Idle, !used, "{:?} runs", thread.context_state);
         assert_eq!(context.grace.is_some(), thread.context_state == ContextState::Orphaned);
         assert_eq!(thread.caller.is_some(), thread.context_state == ContextState::Active);
-        assert!(usize::from(thread.levels) < DEPTH, "a link stack that is too deep");
+        assert!(usize::from(thread.levels) <= DEPTH, "a link stack that is too deep");
         if thread.state == State::Idle {
             return;
         }
