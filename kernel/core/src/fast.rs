@@ -313,7 +313,7 @@ impl<M: Machine> Kernel<M> {
         words: [u64; 4],
         begin: impl GoOn<'a, CALL, R>,
     ) -> Option<R> {
-        if !is_lending_call(tag) {
+        if self.loan.is_none() || !is_lending_call(tag) {
             return None;
         }
         let mut way = Way::find(&mut self.threads, &self.tasks, &self.gates, handle)?;

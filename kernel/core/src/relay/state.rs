@@ -75,10 +75,11 @@ impl<M: Machine> Ledger for Kernel<M> {
     fn changed(&mut self, activation: Ref<Thread<M>>) {
         let Some(thread) = self.threads.get_mut(activation) else { return };
         let held = &thread.segments;
-        thread.window = held.active.map_or_else(Default::default, |it| it.window);
+        let window = held.active.map_or_else(Default::default, |it| it.window);
         let given = held.active.and_then(|active| held.mask.or(Some(active)));
         thread.given = given.map_or_else(Default::default, |it| it.window);
-        if self.current == Some(activation) {
+        let shows_else = core::mem::replace(&mut thread.window, window) != window;
+        if shows_else && self.current == Some(activation) {
             self.attention |= Attention::WINDOW;
         }
     }
