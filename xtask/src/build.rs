@@ -23,6 +23,8 @@ pub enum Profile {
     Release,
     /// What the tests run: with overflow checks and debug assertions.
     Checked,
+    /// Without optimisation.
+    Debug,
 }
 
 impl Profile {
@@ -30,6 +32,7 @@ impl Profile {
         match self {
             Self::Release => "release",
             Self::Checked => "checked",
+            Self::Debug => "dev",
         }
     }
 }
@@ -91,7 +94,8 @@ pub fn programs(packages: &[&str], profile: Profile) -> Result<Vec<Program>> {
     Ok(found)
 }
 
-/// Compiles the binaries of an app from outside, into its own target folder.
+/// Compiles the binaries of an app: from outside into its own target folder,
+/// from inside of this repository (the examples) into one for all of them.
 ///
 /// Cargo runs in the top folder of this repository, so that the flags and the
 /// toolchain are those of all other programs.
@@ -99,6 +103,10 @@ pub fn app(app: &App) -> Result<Vec<Program>> {
     let mut cargo = workspace::bare_metal_cargo();
     cargo.args(["build", "--bins", "--target", BARE_METAL, "--profile", Profile::Release.name()]);
     cargo.arg("--manifest-path").arg(app.folder.join("Cargo.toml"));
+    let root = workspace::root();
+    if app.folder.starts_with(&root) {
+        cargo.arg("--target-dir").arg(root.join("target/apps"));
+    }
     // Names for the addresses in crash reports.
     cargo.args(["--config", "profile.release.debug='line-tables-only'"]);
     let text = format!("building {} in {}", app.package, workspace::shown(&app.folder));

@@ -14,6 +14,8 @@ mod check;
 mod conformance;
 mod elf;
 mod guests;
+#[cfg(test)]
+mod guide;
 mod host;
 mod image;
 mod manifest;
