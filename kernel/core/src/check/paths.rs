@@ -7,7 +7,8 @@ use crate::sim::Sim;
 
 impl Kernel<Sim> {
     pub(super) fn check_paths(&self) {
-        assert_eq!(self.general_only, !self.fast_paths || self.work_list.is_some());
+        let general = !self.fast_paths || self.work_list.is_some() || self.trace.is_some();
+        assert_eq!(self.general_only, general);
         for gate in self.gates.refs() {
             let found = self.gates.get(gate).expect("live");
             let straight = found.waiting.is_empty() && !found.header.dying;
