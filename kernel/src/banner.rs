@@ -18,8 +18,7 @@ pub fn print(boot: &mut Boot, hypervisor: Result<Hypervisor, Absent>) {
         writeln!(log, "Postern {} (build {build})", env!("CARGO_PKG_VERSION"))?;
         writeln!(log, "memory: {} KiB", memory / 1024)?;
         writeln!(log, "CPU: {features}")?;
-        let (count, told) = lines;
-        let by = if told { "ACPI" } else { "default wiring" };
+        let (count, by) = lines;
         writeln!(log, "interrupts: {controller}, {count} lines ({by})")?;
         let (tsc, apic) = (rates.tsc / MEGA, rates.apic / MEGA);
         let source = rates.source;

@@ -10,6 +10,7 @@
 
 pub mod call;
 pub mod crossing;
+pub mod float;
 pub mod guest;
 pub mod hypercall;
 pub mod memory;

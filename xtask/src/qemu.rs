@@ -23,6 +23,9 @@ use crate::{setup, terminal};
 /// How long QEMU may take to end once its output has ended.
 const LAST_BREATH: Duration = Duration::from_secs(10);
 
+/// The CPU that is emulated if nothing else is said.
+pub const CPU: &str = "max";
+
 /// What to start.
 pub struct Machine {
     /// The disk image.
@@ -31,6 +34,8 @@ pub struct Machine {
     pub firmware: Firmware,
     /// Memory as QEMU writes it, such as `256M`.
     pub memory: String,
+    /// The CPU as QEMU writes it; [`CPU`] has all that is emulated.
+    pub cpu: String,
     /// Count instructions instead of time: the clock advances by one
     /// nanosecond with each.
     pub counted: bool,
@@ -52,7 +57,7 @@ impl Machine {
     fn command(&self) -> Result<Command> {
         let mut qemu = Command::new(setup::QEMU);
         // q35: its disk is fast; the BIOS reads the default one at a crawl.
-        qemu.args(["-M", "q35", "-cpu", "max", "-m", &self.memory, "-nic", "none"]);
+        qemu.args(["-M", "q35", "-cpu", &self.cpu, "-m", &self.memory, "-nic", "none"]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]);
         // A second port that leads nowhere: a device for tests to play with.
         qemu.args(["-serial", "null"]);

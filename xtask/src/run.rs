@@ -16,7 +16,7 @@ use postern_abi::harness::PROMPT;
 
 use crate::guests::Guests;
 use crate::manifest::{App, Manifest};
-use crate::qemu::{Debugger, Event, Guest, Machine, Outcome};
+use crate::qemu::{CPU, Debugger, Event, Guest, Machine, Outcome};
 use crate::symbols::{Filter, Symbols};
 use crate::system::{Firmware, System};
 use crate::terminal::Raw;
@@ -79,6 +79,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
         image: system.image("", firmware)?,
         firmware,
         memory: options.memory.clone(),
+        cpu: CPU.into(),
         counted: options.counted,
         debugger: if options.gdb { Debugger::Port } else { Debugger::None },
     };

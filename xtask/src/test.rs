@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use crate::manifest::App;
 use crate::protocol::Line;
-use crate::qemu::{Debugger, Machine, Outcome};
+use crate::qemu::{CPU, Debugger, Machine, Outcome};
 use crate::suite::{Counts, Next, Report, Suite, Verdict};
 use crate::symbols::Symbols;
 use crate::system::{Firmware, Kind, System};
@@ -58,6 +58,9 @@ pub struct Options {
     /// Boot with UEFI instead of the BIOS
     #[arg(long)]
     uefi: bool,
+    /// The CPU that QEMU emulates (`max,-svm` is one that runs no guests)
+    #[arg(long, default_value = CPU, value_name = "CPU")]
+    cpu: String,
 }
 
 /// Which paths the kernel takes.
@@ -150,6 +153,7 @@ fn machine(options: &Options, system: &System, cmdline: &str) -> Result<Machine>
         image: system.image(cmdline, firmware)?,
         firmware,
         memory: "256M".into(),
+        cpu: options.cpu.clone(),
         counted: true,
         debugger: Debugger::None,
     })

@@ -298,6 +298,7 @@ impl<M: Machine> Kernel<M> {
         if let Some(vcpu) = thread.vcpu.take() {
             self.frames.give(self.machine.release_vcpu(vcpu));
         }
+        let _in_its_account = self.release_fpu(&mut thread);
         let home = thread.task.and_then(|task| self.tasks.get_mut(task));
         if let Some(task) = home {
             task.thread_count -= 1;

@@ -254,7 +254,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// Whether the general path has to be taken whatever is asked for: it does
-    /// a step of the work that nobody waits for, or the fast paths are off.
+    /// a step of the work that nobody waits for, or switches floating-point
+    /// registers, or the fast paths are off.
     #[inline(always)]
     fn general_only(&self) -> bool {
         self.general_only
@@ -269,7 +270,8 @@ impl<M: Machine> Kernel<M> {
 
     /// To be called after each change of what [`Kernel::general_only`] tells.
     pub(crate) fn settle_paths(&mut self) {
-        self.general_only = !self.fast_paths || self.work_list.is_some() || self.trace.is_some();
+        let special = self.fpu_owner.is_some() || self.trace.is_some();
+        self.general_only = !self.fast_paths || self.work_list.is_some() || special;
     }
 }
 

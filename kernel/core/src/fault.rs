@@ -13,6 +13,7 @@ use postern_abi::trace::Event;
 use postern_arena::Ref;
 
 use crate::Kernel;
+use crate::fpu::NOT_AVAILABLE;
 use crate::hypercall::{Answered, INVALID};
 use crate::machine::{Fault, Form, Machine};
 use crate::object::Thread;
@@ -28,7 +29,7 @@ fn detail(fault: Fault) -> u64 {
 impl<M: Machine> Kernel<M> {
     /// An exception in user code of the current thread; its registers are in
     /// its [`crate::machine::UserState`] already.
-    pub fn fault(&mut self, fault: Fault) {
+    pub fn fault(&mut self, mut fault: Fault) {
         self.stretch_begins(Cause::new(Entry::Fault, fault.vector.into()));
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
@@ -37,6 +38,13 @@ impl<M: Machine> Kernel<M> {
         self.trace(Event::Fault, Some(thread), [fault.vector.into(), rip]);
         if fault.vector == INVALID && self.is_hypercall(thread) {
             return self.hypercall(thread);
+        }
+        if fault.vector == NOT_AVAILABLE {
+            match self.begin_fpu(thread) {
+                Ok(()) => return,
+                // Who handles the fault learns why it is one.
+                Err(error) => fault.error = error.encode(),
+            }
         }
         if !self.tell_handler(thread, fault)
             && let Some(faulted) = self.threads.get_mut(thread)

@@ -35,6 +35,7 @@ mod diagnosis;
 mod entry;
 mod fast;
 mod fault;
+mod fpu;
 mod guest;
 mod hypercall;
 mod invoke;
@@ -120,6 +121,9 @@ pub struct Kernel<M: Machine> {
     /// A step of destruction or revocation was done since the last one on a way
     /// out.
     stepped: bool,
+    /// Whose floating-point and SIMD registers are in the CPU; nobody can use
+    /// them otherwise.
+    fpu_owner: Option<Ref<Thread<M>>>,
 }
 
 impl<M: Machine> Kernel<M> {
@@ -169,6 +173,7 @@ impl<M: Machine> Kernel<M> {
             fast_paths: true,
             general_only: false,
             stepped: false,
+            fpu_owner: None,
             machine,
         }
     }

@@ -223,6 +223,9 @@ pub trait Machine: Sized {
     type Window: Copy + Default + PartialEq + fmt::Debug;
     /// A virtual CPU: what the machine keeps of a guest. It owns its frames.
     type Vcpu;
+    /// A place for the floating-point and SIMD registers of an activation. It
+    /// owns its frame.
+    type Fpu;
 
     /// Nanoseconds since boot; never goes backwards.
     fn now(&mut self) -> u64;
@@ -402,6 +405,22 @@ pub trait Machine: Sized {
     /// Delivers an interrupt as soon as the guest takes one; `false` if one
     /// waits already.
     fn interrupt(&mut self, vcpu: &mut Self::Vcpu, vector: u8) -> bool;
+
+    /// Makes `frame` (contents arbitrary) a place for floating-point and SIMD
+    /// registers, to be saved to first.
+    fn fpu(&mut self, frame: Frames) -> Self::Fpu;
+    /// Gives the frame of such a place back.
+    fn release_fpu(&mut self, fpu: Self::Fpu) -> Frames;
+    /// Lets user code use these registers. They are as after a reset, as
+    /// [`Machine::close_fpu`] has left them.
+    fn open_fpu(&mut self);
+    /// Saves these registers, which user code may use.
+    fn save_fpu(&mut self, fpu: &mut Self::Fpu);
+    /// Loads what was saved there last, and lets user code use it.
+    fn load_fpu(&mut self, fpu: &Self::Fpu);
+    /// Sets these registers, which user code may use, to what they are after a
+    /// reset; the use of one is exception 7 from now on, as it is at first.
+    fn close_fpu(&mut self);
 
     /// Zeroes `pages` pages of `frames` from page `first` on. The core bounds
     /// `pages`.

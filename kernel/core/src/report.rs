@@ -4,11 +4,13 @@
 
 use core::fmt::Write;
 
+use postern_abi::ErrorCode;
 use postern_abi::harness::{SYMBOL_CLOSE, SYMBOL_OPEN};
 use postern_abi::op::reason;
 use postern_arena::Ref;
 
 use crate::Kernel;
+use crate::fpu::NOT_AVAILABLE;
 use crate::machine::{Fault, LogWriter, Machine};
 use crate::object::Thread;
 use crate::object::thread::Asks;
@@ -215,6 +217,10 @@ fn write_detail(log: &mut impl Write, fault: Fault) -> core::fmt::Result {
     if fault.vector != 14 {
         return match fault.error {
             0 => Ok(()),
+            error if fault.vector == NOT_AVAILABLE => match ErrorCode::decode(error) {
+                Some(why) => write!(log, ": its registers cannot be kept: {why}"),
+                None => Ok(()),
+            },
             error => write!(log, ", error code {error:#x}"),
         };
     }

@@ -504,6 +504,9 @@ impl<M: Machine> Kernel<M> {
             if rival {
                 slice = left.unwrap_or(thread.slice);
             }
+            if thread.uses_fpu || self.fpu_owner.is_some() {
+                self.switch_fpu();
+            }
         }
         if donated {
             // On the caller's time: same payer, same slice.

@@ -68,6 +68,14 @@ pub struct Utcb {
     words: RefCell<Vec<u64>>,
 }
 
+/// A simulated place for floating-point registers.
+#[derive(Debug)]
+pub struct Fpu {
+    frame: Frames,
+    /// `None`: nothing was saved yet.
+    saved: Option<u64>,
+}
+
 /// A simulated virtual CPU.
 #[derive(Debug)]
 pub struct Vcpu {
@@ -93,6 +101,10 @@ pub struct Sim {
     pub text: Option<u64>,
     /// Page frames that the core has handed over and not got back.
     pub held: u64,
+    /// What is in the floating-point registers; 0 after a reset.
+    pub fpu: u64,
+    /// User code can use them.
+    pub fpu_open: bool,
     /// The space and window in use.
     pub shown: Option<(u64, Window)>,
     spaces: u64,
@@ -136,6 +148,7 @@ impl Machine for Sim {
     type Tables = View;
     type Window = Window;
     type Vcpu = Vcpu;
+    type Fpu = Fpu;
 
     fn now(&mut self) -> u64 {
         self.now
@@ -421,6 +434,36 @@ impl Machine for Sim {
         let free = vcpu.interrupt.is_none();
         vcpu.interrupt.get_or_insert(vector);
         free
+    }
+
+    fn fpu(&mut self, frame: Frames) -> Fpu {
+        self.held += 1;
+        Fpu { frame, saved: None }
+    }
+
+    fn release_fpu(&mut self, fpu: Fpu) -> Frames {
+        self.held -= 1;
+        fpu.frame
+    }
+
+    fn open_fpu(&mut self) {
+        assert!(!self.fpu_open && self.fpu == 0, "somebody's registers are handed out");
+        self.fpu_open = true;
+    }
+
+    fn save_fpu(&mut self, fpu: &mut Fpu) {
+        assert!(self.fpu_open, "saves registers that nobody uses");
+        fpu.saved = Some(self.fpu);
+    }
+
+    fn load_fpu(&mut self, fpu: &Fpu) {
+        self.fpu = fpu.saved.expect("was saved before");
+        self.fpu_open = true;
+    }
+
+    fn close_fpu(&mut self) {
+        assert!(self.fpu_open, "closes what is closed");
+        (self.fpu, self.fpu_open) = (0, false);
     }
 
     fn zero(&mut self, frames: &Frames, first: u64, pages: u64) {

@@ -10,8 +10,9 @@ use postern_core::machine::Trigger;
 /// What is known about the machine's interrupts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interrupts {
-    /// Physical address of the I/O APIC that begins with pin 0.
-    pub io_apic: u64,
+    /// Physical address of the I/O APIC that begins with pin 0; none on a machine
+    /// without any firmware tables, which has the old controllers.
+    pub io_apic: Option<u64>,
     /// How each of its pins interrupts.
     pub lines: [Trigger; 24],
     /// Whether the firmware said so.
@@ -23,7 +24,7 @@ impl Default for Interrupts {
     fn default() -> Self {
         let mut lines = [Trigger { level: true, low: true }; 24];
         lines[..16].fill(Trigger { level: false, low: false });
-        Self { io_apic: 0xfec0_0000, lines, told: false }
+        Self { io_apic: Some(0xfec0_0000), lines, told: false }
     }
 }
 
@@ -117,7 +118,7 @@ impl<R: Fn(u64) -> Option<u8>> Memory<R> {
             && address != 0
             && address.is_multiple_of(16)
         {
-            found.io_apic = address;
+            found.io_apic = Some(address);
         }
     }
 

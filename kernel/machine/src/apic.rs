@@ -46,6 +46,8 @@ const BASE_X2: u64 = 1 << 10;
 pub const MASKED: u32 = 1 << 16;
 /// In a vector table entry: delivered as an NMI.
 const DELIVER_NMI: u32 = 4 << 8;
+/// In a vector table entry: delivered as the old controllers say.
+const DELIVER_PIC: u32 = 7 << 8;
 /// In [`Register::Spurious`]: the controller is on.
 const SOFTWARE_ENABLE: u32 = 1 << 8;
 /// In [`Register::Divide`]: by 1.
@@ -154,6 +156,11 @@ impl LocalApic {
         apic.write(Register::Divide, BY_ONE);
         apic.write(Register::Spurious, SOFTWARE_ENABLE | u32::from(vector::SPURIOUS));
         apic
+    }
+
+    /// Lets the interrupts of the old controllers through.
+    pub fn pass_pics(&mut self) {
+        self.write(Register::Pin0, DELIVER_PIC);
     }
 
     /// The interrupt is served.

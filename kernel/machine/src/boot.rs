@@ -20,20 +20,22 @@ use crate::apic::{Access, LocalApic};
 use crate::clock::{Clock, Rates};
 use crate::cpu::{Features, Flaws};
 use crate::frame::Frame;
-use crate::ioapic::{self, IoApic};
+use crate::ioapic::IoApic;
 use crate::kernel_tables::{DATA, DEVICE, KernelTables};
 use crate::layout::{
     CAPABILITIES, DEVICES, IMAGE, OBJECTS, PAGE, PHYSICAL, PHYSICAL_END, SLOT, STACKS, STACKS_EACH,
 };
+use crate::lines::Lines;
 use crate::memory::{self, Early};
 use crate::paging::{Table, translate};
 use crate::percpu::PerCpu;
+use crate::pic::Pics;
 use crate::serial::Log;
 use crate::svm::Svm;
 use crate::tables::{self, OWN_STACK};
 use crate::timer::Timer;
 use crate::x86::X86;
-use crate::{cell, clock, cpu, exit, image, report};
+use crate::{cell, clock, cpu, exit, fpu, image, pic, report};
 
 /// What the kernel asks of the boot loader.
 pub const CONFIG: BootloaderConfig = {
@@ -64,8 +66,8 @@ pub struct Facts {
     pub timer: &'static str,
     /// How fast clocks run.
     pub rates: Rates,
-    /// Interrupt lines, and whether ACPI described them.
-    pub lines: (u32, bool),
+    /// Interrupt lines, and who says how they are wired.
+    pub lines: (u32, &'static str),
 }
 
 /// What the kernel binary starts from.
@@ -179,8 +181,10 @@ fn interrupts(info: &BootInfo, current: Table) -> Interrupts {
         let word = unsafe { Frame::new(at & !(PAGE - 1)) }.word((at % PAGE / 8) as usize);
         Some(word.to_le_bytes()[(at % 8) as usize])
     });
-    let pointer = info.rsdp_addr.into_option();
-    pointer.and_then(|rsdp| memory.interrupts(rsdp)).unwrap_or_default()
+    match info.rsdp_addr.into_option() {
+        Some(rsdp) => memory.interrupts(rsdp).unwrap_or_default(),
+        None => Interrupts { io_apic: None, ..Interrupts::default() },
+    }
 }
 
 /// The boot archive, as the kernel's physical map shows it.
@@ -220,14 +224,30 @@ unsafe extern "C" fn second(handover: *const Handover) -> ! {
         unsafe { handover.read() };
     let features = Features::detect();
     cpu::protect(features);
+    // Whatever firmware has left in these registers goes.
+    fpu::open_first();
+    fpu::close();
     cpu_tables(tables, &mut early);
-    ioapic::silence_pics();
+    pic::silence();
     let registers = device(tables, &mut early, 0, LocalApic::physical());
     // SAFETY: the page was just mapped, and this is the only use.
     let mut apic = unsafe { LocalApic::new(registers, features) };
-    let registers = device(tables, &mut early, 1, interrupts.io_apic);
-    // SAFETY: as above.
-    let io_apic = unsafe { IoApic::new(registers, &interrupts, apic.id()) };
+    let lines = match interrupts.io_apic {
+        Some(physical) => {
+            let registers = device(tables, &mut early, 1, physical);
+            // SAFETY: as above.
+            Lines::IoApic(unsafe { IoApic::new(registers, &interrupts, apic.id()) })
+        }
+        None => {
+            apic.pass_pics();
+            Lines::Pics(Pics::new())
+        }
+    };
+    let wiring = match (interrupts.told, interrupts.io_apic) {
+        (true, _) => "ACPI",
+        (false, Some(_)) => "default wiring",
+        (false, None) => "8259",
+    };
     let rates = Rates::find(&mut apic);
     let timer = Timer::new(&mut apic, &rates, features);
     let mut facts = Facts {
@@ -237,11 +257,11 @@ unsafe extern "C" fn second(handover: *const Handover) -> ! {
         controller: apic.kind(),
         timer: timer.kind(),
         rates,
-        lines: (io_apic.lines(), interrupts.told),
+        lines: (lines.count(), wiring),
     };
     let svm = Svm::new(features, &mut early);
     let clock = Clock::new(start, rates.tsc);
-    let machine = X86::new(tables, early.frame(), clock, timer, apic, io_apic, svm);
+    let machine = X86::new(tables, early.frame(), clock, timer, apic, lines, svm);
     let infos = frame_infos(&mut early);
     // SAFETY: nothing can have entered the kernel yet.
     unsafe { cell::install(Kernel::new(machine, infos)) };

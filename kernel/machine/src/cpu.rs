@@ -1,8 +1,9 @@
 //! What this CPU has, and switching its protections on.
 //!
 //! Everything is chosen by CPUID: no feature is required that QEMU's plain
-//! emulation lacks. Floating point stays trapped (`CR0.TS`), and users can
-//! change neither segment bases nor protection keys nor interrupts.
+//! emulation lacks. Floating point is trapped (`CR0.TS`) until somebody uses it
+//! ([`crate::fpu`]), and users can change neither segment bases nor protection
+//! keys nor interrupts.
 
 use core::arch::asm;
 use core::arch::x86_64::{__cpuid, __cpuid_count};

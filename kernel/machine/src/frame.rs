@@ -49,8 +49,14 @@ impl Frame {
         self.0
     }
 
+    /// Its address in the physical map.
+    #[must_use]
+    pub const fn address(self) -> u64 {
+        PHYSICAL + self.0
+    }
+
     fn words(self) -> *mut u64 {
-        (PHYSICAL + self.0) as *mut u64
+        self.address() as *mut u64
     }
 
     /// Reads word `index`, modulo 512, once.

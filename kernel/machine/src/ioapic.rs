@@ -1,5 +1,4 @@
-//! The interrupt lines of the machine: the first I/O APIC, and the old PICs
-//! that must be silent.
+//! The interrupt lines of a PC: the first I/O APIC.
 //!
 //! Line `i` is pin `i` (the global system interrupt `i`) and arrives as vector
 //! `LINES + i`. ISA interrupts are the pins of the same number unless the
@@ -10,7 +9,6 @@ use core::ptr::NonNull;
 use postern_core::machine::Trigger;
 
 use crate::acpi::Interrupts;
-use crate::port;
 use crate::tables::vector;
 
 /// Interrupt lines that the kernel serves.
@@ -103,19 +101,5 @@ impl IoApic {
             self.registers.write_volatile(register);
             self.registers.byte_add(0x10).write_volatile(value);
         }
-    }
-}
-
-/// Moves the PICs' vectors away from the exceptions and masks all their pins.
-/// A spurious interrupt of theirs is still possible.
-pub fn silence_pics() {
-    const COMMANDS: [u16; 2] = [0x20, 0xa0];
-    const DATA: [u16; 2] = [0x21, 0xa1];
-    for (number, (command, data)) in COMMANDS.into_iter().zip(DATA).enumerate() {
-        port::write_byte(command, 0x11);
-        port::write_byte(data, vector::PIC + 8 * number as u8);
-        port::write_byte(data, if number == 0 { 4 } else { 2 });
-        port::write_byte(data, 1);
-        port::write_byte(data, 0xff);
     }
 }

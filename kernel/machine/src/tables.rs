@@ -48,6 +48,10 @@ pub mod vector {
     pub const PROTECTION: u8 = 13;
     /// Page fault.
     pub const PAGE_FAULT: u8 = 14;
+    /// An x87 instruction failed.
+    pub const FLOATING_POINT: u8 = 16;
+    /// A SIMD instruction failed.
+    pub const SIMD: u8 = 19;
     /// Broken hardware.
     pub const MACHINE_CHECK: u8 = 18;
     /// First vector that is not an exception; the masked PICs sit here.

@@ -10,7 +10,7 @@ use postern_abi::Code;
 use postern_core::machine::{Fault, Registers, UserState};
 
 use crate::tables::vector;
-use crate::{cell, cpu, exit, report};
+use crate::{cell, cpu, exit, fpu, report};
 
 /// `Call` that waits for ever, as it is in `rax`.
 pub const CALL: u64 = Code::Call.plain();
@@ -111,8 +111,15 @@ pub unsafe extern "C" fn general(
 pub unsafe extern "C" fn from_user(state: *const UserState) -> ! {
     // SAFETY: the entry code wrote it, and nobody else uses it now.
     let Registers { vector, error, .. } = unsafe { &(*state).registers };
-    let (vector, error) = (*vector as u8, *error);
+    let (vector, mut error) = (*vector as u8, *error);
     if vector < 32 {
+        // Registers that the handler cannot look at: only their user can fail,
+        // so they are open.
+        match vector {
+            vector::FLOATING_POINT => error = fpu::x87_status(),
+            vector::SIMD => error = fpu::simd_status(),
+            _ => {}
+        }
         let address = match vector {
             vector::PAGE_FAULT => cpu::fault_address(),
             _ => 0,

@@ -14,13 +14,14 @@ use postern_core::mem::Frames;
 
 use crate::apic::LocalApic;
 use crate::clock::Clock;
+use crate::fpu::{self, Fpu};
 use crate::frame::{self, Frame};
-use crate::ioapic::IoApic;
 use crate::kernel_tables::{CONSTANTS, DATA, KernelTables};
 use crate::layout::{
     CAPABILITIES, CAPABILITIES_EACH, CAPABILITIES_TABLES, LARGE, OBJECTS, OBJECTS_EACH,
     OBJECTS_KINDS, PAGE, SLOT,
 };
+use crate::lines::Lines;
 use crate::paging::Entry;
 use crate::serial::Log;
 use crate::space::{Root, Space};
@@ -64,7 +65,7 @@ pub struct X86 {
     clock: Clock,
     timer: Timer,
     apic: LocalApic,
-    io_apic: IoApic,
+    lines: Lines,
     log: Log,
     /// Absent where the CPU runs no guests.
     svm: Option<Svm>,
@@ -85,7 +86,7 @@ impl X86 {
         clock: Clock,
         timer: Timer,
         apic: LocalApic,
-        io_apic: IoApic,
+        lines: Lines,
         svm: Option<Svm>,
     ) -> Self {
         zeros.zero();
@@ -95,7 +96,7 @@ impl X86 {
             clock,
             timer,
             apic,
-            io_apic,
+            lines,
             log: Log::new(),
             svm,
             armed: None,
@@ -125,10 +126,12 @@ impl X86 {
     /// it is masked until the core unmasks it.
     #[inline]
     pub fn line_fired(&mut self, line: u32) {
-        if self.io_apic.trigger(line).level {
-            self.io_apic.mask(line, true);
+        if self.lines.trigger(line).level {
+            self.lines.mask(line, true);
         }
-        self.apic.end_of_interrupt();
+        if self.lines.are_answered() {
+            self.apic.end_of_interrupt();
+        }
     }
 
     /// Something else has interrupted.
@@ -157,6 +160,7 @@ impl Machine for X86 {
     type Tables = ViewTables;
     type Window = Entry;
     type Vcpu = Vcpu;
+    type Fpu = Fpu;
 
     #[inline]
     fn now(&mut self) -> u64 {
@@ -430,6 +434,30 @@ impl Machine for X86 {
         from.frame.copy_words(to.frame, first, end);
     }
 
+    fn fpu(&mut self, frame: Frames) -> Fpu {
+        Fpu::new(frame)
+    }
+
+    fn release_fpu(&mut self, fpu: Fpu) -> Frames {
+        fpu.into_frames()
+    }
+
+    fn open_fpu(&mut self) {
+        fpu::open_first();
+    }
+
+    fn save_fpu(&mut self, fpu: &mut Fpu) {
+        fpu.place.save();
+    }
+
+    fn load_fpu(&mut self, fpu: &Fpu) {
+        fpu.place.load();
+    }
+
+    fn close_fpu(&mut self) {
+        fpu::close();
+    }
+
     fn zero(&mut self, frames: &Frames, first: u64, pages: u64) {
         frame::zero_frames(frames, first, pages);
     }
@@ -443,19 +471,19 @@ impl Machine for X86 {
     }
 
     fn lines(&self) -> u32 {
-        self.io_apic.lines()
+        self.lines.count()
     }
 
     fn mask(&mut self, line: u32, masked: bool) {
-        self.io_apic.mask(line, masked);
+        self.lines.mask(line, masked);
     }
 
     fn trigger(&self, line: u32) -> Trigger {
-        self.io_apic.trigger(line)
+        self.lines.trigger(line)
     }
 
     fn set_trigger(&mut self, line: u32, trigger: Trigger) {
-        self.io_apic.set_trigger(line, trigger);
+        self.lines.set_trigger(line, trigger);
     }
 
     fn port_in(&mut self, port: u16, width: u8) -> u32 {

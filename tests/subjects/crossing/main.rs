@@ -14,9 +14,10 @@ mod call;
 mod contexts;
 mod deadline;
 mod death;
+mod float;
 mod obey;
 mod registers;
 mod scheduling;
 mod server;
 
-postern_tests::subject!(authority, call, registers, contexts, death, deadline, scheduling);
+postern_tests::subject!(authority, call, registers, float, contexts, death, deadline, scheduling);

@@ -1,5 +1,6 @@
 //! What a guest does, its monitor sees, and can answer.
 
+use postern_tests::bare::float::{Float, SAME, compare};
 use postern_tests::bare::guest;
 use postern_tests::syscall::abi::PAGE;
 use postern_tests::syscall::vcpu::{Segment, register, resume, segment};
@@ -154,6 +155,12 @@ fn a10_guest_system_registers(ctx: &Ctx) -> Verdict {
     system.segments[4].base = 0x1_0000;
     machine.vcpu.set_system(&system)?;
     check_eq!(machine.vcpu.system()?, system);
+    // Emulations do not say that the task state is busy.
+    let mut available = system;
+    available.segments[segment::TR].attributes = 0x89;
+    machine.vcpu.set_system(&available)?;
+    check_eq!(machine.vcpu.system()?, available);
+    machine.vcpu.set_system(&system)?;
     // What no guest can have: SVM of its own, or a task state that is none.
     let mut wrong = system;
     wrong.efer |= 1 << 12;
@@ -178,8 +185,12 @@ fn a10_guest_floating_point_is_its_own(ctx: &Ctx) -> Verdict {
         machine.space.set_hypercall_gate(Some(gate))?;
         machine.thread.start(0, STACK, value, 0)?;
     }
+    // The monitor has others again.
+    let mine = Float::patterned(3);
+    mine.load();
     let mut rounds = 0;
     while rounds < 20 {
+        check_eq!(compare(&mine), SAME, "the monitor's, round {rounds}");
         let delivery = crate::machine::delivery()?;
         let exit = postern_tests::syscall::vcpu::Exit::from_delivery(&delivery);
         if let Some(exit) = exit {
@@ -191,6 +202,8 @@ fn a10_guest_floating_point_is_its_own(ctx: &Ctx) -> Verdict {
         postern_tests::syscall::Message::with_words(0, &[0, rdi]).reply(0)?;
         rounds += 1;
     }
+    // And who comes new finds none of them.
+    check_eq!(ctx.spawn(|_| compare(&Float::clean()), 0)?.join()?, SAME);
     Ok(())
 }
 

@@ -27,6 +27,7 @@ fn main(env: Env) -> Result<(), Error> {
         Some("report") => server::report(gate()?),
         Some("fault") => server::fault(UNMAPPED),
         Some("yield") => server::give_way(),
+        Some("fpu") => server::give_way_with_fpu(),
         _ => server::echo(),
     }
 }

@@ -45,6 +45,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         objects::ROWS,
         capabilities::ROWS,
         threads::ROWS,
+        events::LAST,
     ];
     parts.into_iter().flatten()
 }

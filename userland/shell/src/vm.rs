@@ -1,9 +1,12 @@
 //! `vm`: guests, each of which is a program called `vmm`.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use postern_runtime::println;
-use postern_runtime::protocol::supervisor::{ProgramState, SupervisorClient};
+use postern_runtime::protocol::CallError;
+use postern_runtime::protocol::supervisor::{Error, ProgramInfo, ProgramState, SupervisorClient};
 
 use crate::commands::Outcome;
 use crate::format::{Size, Time};
@@ -18,12 +21,13 @@ pub fn command(line: &str, supervisor: SupervisorClient) -> Outcome {
         ("list", "") => list(supervisor),
         ("run", image) if !image.is_empty() => run(image, supervisor),
         ("start", image) if !image.is_empty() => start(image, supervisor),
-        ("kill", number) if !number.is_empty() => kill(number, supervisor),
+        ("kill", guest) if !guest.is_empty() => kill(guest, supervisor),
         _ => {
-            println!("vm run IMAGE [MEMORY]    run a guest at this console; Ctrl-] ends it");
+            println!("vm run IMAGE [MEMORY]    run a guest at this console; Ctrl-] ends it,");
+            println!("                         Ctrl-\\ is a non-maskable interrupt for it");
             println!("vm start IMAGE [MEMORY]  run a guest that only writes, and do not wait");
             println!("vm list                  list the guests that run");
-            println!("vm kill NUMBER           end a guest");
+            println!("vm kill GUEST            end a guest, by image or number");
             Ok(())
         }
     }
@@ -45,29 +49,40 @@ fn start(image: &str, supervisor: SupervisorClient) -> Outcome {
     Ok(())
 }
 
-fn list(supervisor: SupervisorClient) -> Outcome {
-    println!("{:>4} {:<16} {:>12} {:>12}", "ID", "IMAGE", "CPU", "USED");
+/// The guests that run: number, image, figures.
+fn guests(supervisor: SupervisorClient) -> Result<Vec<(ProgramInfo, String)>, CallError<Error>> {
+    let mut guests = Vec::new();
     for program in supervisor.programs() {
         let program = program?;
         if program.name.as_str() == MONITOR && program.state.is_alive() {
             let arguments = supervisor.arguments(program.id)?;
             let image = arguments.as_str().split(' ').next().unwrap_or("");
-            let cpu = Time(Duration::from_nanos(program.cpu_time));
-            println!("{:>4} {image:<16} {cpu:>12} {:>12}", program.id, Size(program.charged));
+            guests.push((program, image.into()));
         }
+    }
+    Ok(guests)
+}
+
+fn list(supervisor: SupervisorClient) -> Outcome {
+    println!("{:>4} {:<16} {:>12} {:>12}", "ID", "IMAGE", "CPU", "USED");
+    for (program, image) in guests(supervisor)? {
+        let cpu = Time(Duration::from_nanos(program.cpu_time));
+        println!("{:>4} {image:<16} {cpu:>12} {:>12}", program.id, Size(program.charged));
     }
     Ok(())
 }
 
-fn kill(number: &str, supervisor: SupervisorClient) -> Outcome {
-    let guests = supervisor.programs().filter_map(Result::ok);
-    let mut guests =
-        guests.filter(|program| program.name.as_str() == MONITOR && program.state.is_alive());
-    match number.parse().ok().and_then(|id| guests.find(|program| program.id == id)) {
-        Some(guest) => supervisor.kill(guest.id),
-        None => {
-            println!("vm: no guest has number {number}; `vm list` lists them");
-            Ok(())
+fn kill(guest: &str, supervisor: SupervisorClient) -> Outcome {
+    let mut found = Vec::new();
+    for (program, image) in guests(supervisor)? {
+        if guest == image || guest.parse() == Ok(program.id) {
+            found.push(program.id);
         }
     }
+    match found[..] {
+        [id] => return supervisor.kill(id),
+        [] => println!("vm: no guest is called `{guest}`; `vm list` lists them"),
+        _ => println!("vm: several guests are called `{guest}`: use a number, as in {found:?}"),
+    }
+    Ok(())
 }

@@ -10,6 +10,8 @@ use postern_runtime::{Explain, Mutex, Result, own, slots, thread};
 
 /// Ctrl-]: ends the guest.
 pub const ESCAPE: u8 = 0x1d;
+/// Ctrl-\: a non-maskable interrupt for the guest.
+pub const INTERRUPT: u8 = 0x1c;
 /// Output is handed on when there is so much of it, or at the end of a line.
 const FULL: usize = 256;
 /// How long output that is no whole line waits for more, in nanoseconds.
@@ -50,13 +52,22 @@ impl Output {
         }
     }
 
-    /// When what waits is to be handed on.
+    /// When what waits is to be handed on. In the background only whole lines
+    /// are: a prompt for nobody would stand between other programs' lines.
     pub fn wakes(&self) -> Option<u64> {
-        (!self.buffer.is_empty()).then(|| self.since.saturating_add(PATIENCE))
+        let waits = !self.buffer.is_empty() && self.prefix.is_none();
+        waits.then(|| self.since.saturating_add(PATIENCE))
+    }
+
+    /// The guest waits: what it has sent is all for now.
+    pub fn pause(&mut self) {
+        if self.prefix.is_none() {
+            self.flush();
+        }
     }
 
     /// Hands on what waits.
-    pub fn flush(&mut self) {
+    fn flush(&mut self) {
         let mut lines = Vec::with_capacity(self.buffer.len());
         for byte in self.buffer.drain(..) {
             if let Some(prefix) = self.prefix.as_ref().filter(|_| self.at_line_start) {

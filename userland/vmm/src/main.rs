@@ -8,7 +8,7 @@
 //! with a `kernel` and perhaps a `ramdisk`. MEMORY is a number of MiB (`64M`);
 //! the guest gets it piece by piece, as it uses it, out of this program's
 //! quota. The guest's serial port is this program's console; Ctrl-] ends the
-//! guest. In the background the guest has no keyboard, and its lines begin with
+//! guest, Ctrl-\ is a non-maskable interrupt for it. In the background the guest has no keyboard, and its lines begin with
 //! its name.
 //!
 //! Whatever the guest does ends at worst in the end of this program. It exits

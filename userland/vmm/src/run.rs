@@ -13,7 +13,7 @@ use postern_runtime::{Explain, own, server, slots, time};
 use postern_vm_model::boot::{self, Start};
 use postern_vm_model::{End, Host, Machine, Next, session};
 
-use crate::console::{ESCAPE, Keyboard, Output};
+use crate::console::{ESCAPE, INTERRUPT, Keyboard, Output};
 use crate::host::Machinery;
 use crate::image::{Archive, Error};
 use crate::memory::{GuestMemory, PIECE};
@@ -25,6 +25,9 @@ mod label {
     pub const HYPERCALLS: u64 = 8;
     pub const END: u64 = 12;
 }
+
+/// The exception that is the non-maskable interrupt.
+const NMI: u8 = 2;
 
 /// How it ended.
 pub enum Outcome {
@@ -45,6 +48,8 @@ pub struct Guest {
     halted: Option<[u64; 18]>,
     /// A slot for that right.
     saved: Slot,
+    /// A non-maskable interrupt waits for the guest's next exit.
+    is_interrupted: bool,
     name: &'static str,
 }
 
@@ -76,8 +81,16 @@ pub fn start(archive: &Archive, options: &Options) -> Result<Guest, Error> {
     let keyboard = if options.background { None } else { Some(Keyboard::start()?) };
     let machine = Machine::new(options.image, session(host.clock()));
     let saved = slots::allocate()?;
-    let mut guest = Guest { machine, host, keyboard, halted: None, saved, name: options.image };
-    let ends = if options.background { "" } else { "; Ctrl-] ends it" };
+    let mut guest = Guest {
+        machine,
+        host,
+        keyboard,
+        halted: None,
+        saved,
+        is_interrupted: false,
+        name: options.image,
+    };
+    let ends = if options.background { "" } else { "; Ctrl-] ends it, Ctrl-\\ interrupts it" };
     let size = options.memory >> 20;
     guest.host.report(&format!("vm: guest `{}` with {size} MiB{ends}\n", options.image));
     thread.start(entry, stack, info, 0).explain("starting the guest", "virtual CPU")?;
@@ -176,12 +189,18 @@ impl Guest {
         }
         if let Some(exit) = Exit::from_delivery(delivery).filter(|_| delivery.label == label::EXITS)
         {
-            match self.machine.exit(&mut self.host, &exit) {
+            let next = self.machine.exit(&mut self.host, &exit);
+            if core::mem::take(&mut self.is_interrupted) {
+                // In place of an exception that the exit has become, which then
+                // comes again.
+                self.host.inject(NMI, None).map_err(failed)?;
+            }
+            match next {
                 Next::Resume(registers) => *answer = Answer::Resume(registers),
                 Next::Wait(registers) => {
                     control::save_reply(self.saved).map_err(failed)?;
                     self.halted = Some(registers);
-                    self.host.output.flush();
+                    self.host.output.pause();
                 }
                 Next::End(end) => return Err(Stop::Guest(end)),
             }
@@ -203,28 +222,58 @@ impl Guest {
 
     fn typed(&mut self) -> Result<(), Stop> {
         let keys = self.keyboard.as_ref().map(Keyboard::take).unwrap_or_default();
-        let (keys, escape) = match keys.iter().position(|key| *key == ESCAPE) {
-            Some(index) => (&keys[..index], true),
-            None => (&keys[..], false),
-        };
-        // What the guest does not take in time is lost, as with any port.
-        self.machine.typed(keys);
-        if escape { Err(Stop::Escape) } else { Ok(()) }
+        for key in keys {
+            match key {
+                ESCAPE => return Err(Stop::Escape),
+                INTERRUPT => self.interrupt().map_err(failed)?,
+                // What the guest does not take in time is lost, as with any
+                // port.
+                key => _ = self.machine.typed(&[key]),
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the guest a non-maskable interrupt: now if it waits or can be
+    /// stopped, else at its next exit.
+    fn interrupt(&mut self) -> Result<(), ErrorCode> {
+        let thread = self.host.vcpu.0;
+        if self.halted.is_some() {
+            self.host.inject(NMI, None)?;
+            return self.wake();
+        }
+        match thread.stop() {
+            Ok(()) => {
+                self.host.inject(NMI, None)?;
+                thread.resume()
+            }
+            Err(error) if error.number == ErrorNumber::Busy => {
+                self.is_interrupted = true;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets the guest go on, if it has halted.
+    fn wake(&mut self) -> Result<(), ErrorCode> {
+        let Some(registers) = self.halted.take() else { return Ok(()) };
+        match exit_answer(&registers).reply_saved(self.saved, 0) {
+            // It is gone, and its end is told, too.
+            Err(error) if error.phase == Phase::Send => Ok(()),
+            other => other,
+        }
     }
 
     /// Looks for interrupts, and wakes the guest if there is one.
     fn look(&mut self) -> Result<(), Stop> {
         let has_interrupt = self.machine.pass_interrupts(&mut self.host).map_err(failed)?;
-        if has_interrupt && let Some(registers) = self.halted.take() {
-            match exit_answer(&registers).reply_saved(self.saved, 0) {
-                Ok(()) => {}
-                Err(error) if error.phase == Phase::Send => {}
-                Err(error) => return Err(failed(error)),
-            }
+        if has_interrupt {
+            self.wake().map_err(failed)?;
         }
         let now = self.host.now();
         if self.host.output.wakes().is_some_and(|time| time <= now) {
-            self.host.output.flush();
+            self.host.output.pause();
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::protocol::Line;
-use crate::qemu::{Debugger, Machine, Outcome};
+use crate::qemu::{CPU, Debugger, Machine, Outcome};
 use crate::suite::Counts;
 use crate::system::{Firmware, Kind, System};
 use crate::{session, setup, step, workspace};
@@ -116,6 +116,7 @@ fn machine(system: &System, cmdline: &str) -> Result<Machine> {
         firmware: Firmware::Bios,
         // The largest segment of the rows is 1 GiB.
         memory: "4G".into(),
+        cpu: CPU.into(),
         counted: true,
         debugger: Debugger::None,
     })

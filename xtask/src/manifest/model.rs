@@ -80,6 +80,7 @@ pub enum Object {
     Log,
     Clock,
     Archive,
+    Trace,
     Scheduler { maximum: u8 },
     Ports { first: u16, count: u32 },
     Irq { line: u32 },

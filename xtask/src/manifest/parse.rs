@@ -13,7 +13,7 @@ use super::table::{self, Table, Value};
 use super::{suggest, value};
 
 /// Kernel objects that need nothing but `true`.
-const PLAIN: [&str; 3] = ["log", "clock", "archive"];
+const PLAIN: [&str; 4] = ["log", "clock", "archive", "trace"];
 /// Kernel objects that need to be told which.
 const DETAILED: [&str; 4] = ["scheduler", "ports", "irq", "factory"];
 
@@ -172,6 +172,7 @@ fn capability(name: Spot<&str>, value: Value<'_>, mistakes: &mut Mistakes) -> Op
             "log" => Object::Log,
             "clock" => Object::Clock,
             "archive" => Object::Archive,
+            "trace" => Object::Trace,
             _ => {
                 unknown(name, &PLAIN, "can be given with `true`", mistakes);
                 return None;

@@ -134,6 +134,7 @@ fn play(file: &Path, wanted: &Wanted<'_>, systems: &mut Systems) -> Result<(Verd
         image: system.image("", firmware)?,
         firmware,
         memory: script.boot.memory.clone(),
+        cpu: script.boot.cpu.clone(),
         // Counted time is the same on a busy computer; but the UEFI firmware
         // takes half a minute with it.
         counted: firmware == Firmware::Bios,

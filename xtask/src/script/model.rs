@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::qemu::Outcome;
+use crate::qemu::{CPU, Outcome};
 
 /// A story about the running system.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct Boot {
     pub guests: bool,
     /// Memory of the machine, as QEMU writes it.
     pub memory: String,
+    /// Its CPU, as QEMU writes it.
+    pub cpu: String,
     /// Whether it boots with UEFI in any case.
     pub uefi: bool,
     /// How it must end.
@@ -50,6 +52,7 @@ impl Default for Boot {
             is_cut: false,
             guests: false,
             memory,
+            cpu: CPU.into(),
             uefi: false,
             end: End::Running,
         }

@@ -68,6 +68,7 @@ fn set(boot: &mut Boot, option: &str) -> Result<()> {
         "manifest" if value == "cut" => boot.is_cut = true,
         "manifest" if has_value => boot.manifest = Some(value.to_owned()),
         "memory" if has_value => boot.memory = value.to_owned(),
+        "cpu" if has_value => boot.cpu = value.to_owned(),
         "guests" if !has_value => boot.guests = true,
         "uefi" if !has_value => boot.uefi = true,
         "refused" if !has_value => boot.end = End::Refused,
@@ -82,7 +83,7 @@ fn set(boot: &mut Boot, option: &str) -> Result<()> {
         }
         _ => bail!(
             "the options are `app NAME`, `manifest FILE`, `manifest cut`, `guests`, \
-             `memory SIZE`, `uefi`, `exit HOW` and `refused`"
+             `memory SIZE`, `cpu CPU`, `uefi`, `exit HOW` and `refused`"
         ),
     }
     Ok(())
@@ -139,7 +140,7 @@ fn key(name: &str) -> Result<Vec<u8>> {
         return Ok(found.1.to_vec());
     }
     match name.strip_prefix("ctrl-").unwrap_or_default().as_bytes() {
-        [letter @ (b'a'..=b'z' | b']')] => Ok(vec![letter & 0x1f]),
+        [letter @ (b'a'..=b'z' | b'\\' | b']')] => Ok(vec![letter & 0x1f]),
         _ if name.chars().count() == 1 => Ok(name.into()),
         _ => bail!("there is no key `{name}`"),
     }

@@ -7,8 +7,10 @@ use crate::sim::Sim;
 
 impl Kernel<Sim> {
     pub(super) fn check_paths(&self) {
-        let general = !self.fast_paths || self.work_list.is_some() || self.trace.is_some();
-        assert_eq!(self.general_only, general);
+        let general =
+            self.work_list.is_some() || self.fpu_owner.is_some() || self.trace.is_some();
+        assert_eq!(self.general_only, !self.fast_paths || general);
+        assert_eq!(self.machine.fpu_open, self.fpu_owner.is_some());
         for gate in self.gates.refs() {
             let found = self.gates.get(gate).expect("live");
             let straight = found.waiting.is_empty() && !found.header.dying;
@@ -22,6 +24,9 @@ impl Kernel<Sim> {
         for reference in self.threads.refs() {
             let thread = self.threads.get(reference).expect("live");
             let plain = thread.timeout.is_none() && thread.fault.is_none();
+            assert!(thread.fpu.is_some() || !thread.uses_fpu, "registers without a place");
+            let busy = thread.wait == Wait::Other && thread.state != State::Idle;
+            assert!(busy || !thread.uses_fpu, "a fast path leads to its registers");
             match thread.wait {
                 Wait::Other => {}
                 Wait::Message => {

@@ -134,6 +134,7 @@ impl<M: Machine> Kernel<M> {
         thread.depth = 0;
         thread.message = None;
         thread.slice_left = None;
+        thread.uses_fpu = false;
         if holds {
             self.retire_segments(reference);
         }

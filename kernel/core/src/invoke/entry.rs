@@ -263,7 +263,7 @@ impl<M: Machine> Kernel<M> {
             }
             self.frames.give(self.machine.release_utcb(utcb));
         }
-        let bytes = context_cost::<M>() + PAGE;
+        let bytes = context_cost::<M>() + PAGE + self.release_fpu(&mut thread);
         if let Some(entry) = self.entries.get_mut(home) {
             entry.header.charge -= bytes;
         }

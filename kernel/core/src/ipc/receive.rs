@@ -45,7 +45,10 @@ impl<M: Machine> Kernel<M> {
         }
         if let Some(receiver) = self.threads.get_mut(thread) {
             receiver.state = State::Receiving;
-            let plain = !closed && timeout == Timeout::NEVER && receiver.caller.is_none();
+            let plain = !closed
+                && timeout == Timeout::NEVER
+                && receiver.caller.is_none()
+                && !receiver.uses_fpu;
             receiver.wait = if plain { Wait::Message } else { Wait::Other };
             // A closed one has not looked at everything.
             receiver.pending &= closed;

@@ -231,8 +231,10 @@ impl<M: Machine> Kernel<M> {
         }
         let Some(sender) = self.threads.get_mut(thread) else { return false };
         sender.state = State::Calling;
-        let plain =
-            receive == Timeout::NEVER && sender.fault.is_none() && sender.segments.lent.is_none();
+        let plain = receive == Timeout::NEVER
+            && sender.fault.is_none()
+            && sender.segments.lent.is_none()
+            && !sender.uses_fpu;
         sender.wait = if plain { Wait::Answer } else { Wait::Other };
         sender.answerer = Some(answerer);
         if receive == Timeout::NEVER {

@@ -229,6 +229,12 @@ pub struct Thread<M: Machine> {
     pub asks: Asks,
     /// What it is the virtual CPU of a guest with, if it is one.
     pub vcpu: Option<M::Vcpu>,
+    /// Where its floating-point and SIMD registers are kept while others run,
+    /// from the first use of one on.
+    pub fpu: Option<M::Fpu>,
+    /// It uses these registers: what is in them, or kept in `fpu`, is its own. A
+    /// context only does so within one crossing.
+    pub uses_fpu: bool,
     /// Refused system calls leave a record in its UTCB.
     pub diagnose: bool,
     /// A long operation that it does before it returns to the user.
@@ -349,6 +355,8 @@ impl<M: Machine> Thread<M> {
             fault: None,
             asks: Asks::Fault,
             vcpu: None,
+            fpu: None,
+            uses_fpu: false,
             diagnose: false,
             work: None,
             slice: scheduler::SLICE,

@@ -307,6 +307,9 @@ pub(super) fn apply(world: &mut World, step: &Step) {
         Step::Fault => {
             world.kernel.fault(crate::machine::Fault { vector: 14, error: 4, address: 8 });
         }
+        Step::UseFpu => {
+            world.use_fpu();
+        }
         Step::Hypercall => {
             world.at_instruction(postern_abi::hypercall::VMCALL);
             world.kernel.fault(crate::machine::Fault { vector: 6, error: 0, address: 0 });

@@ -26,15 +26,17 @@ fn state(world: &World) -> Vec<String> {
             let outputs = [r.rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9, r.rflags, r.rip, r.rsp];
             let deadline = it.timeout.is_some();
             let effective = it.effective;
+            let fpu = it.uses_fpu;
             format!(
                 "{reference:?} {:?} {effective} {caller:?} {} {answerer:?} {role:?} {outputs:x?} \
-                 {deadline} {:?} {:?} {} {:?} {:?}",
+                 {deadline} {fpu} {:?} {:?} {} {:?} {:?}",
                 it.state, it.call_number, it.slice_left, it.window, it.depth, it.payer, it.links,
             )
         })
         .collect();
     all.push(format!("{:?} {:?}", kernel.current, kernel.handoff));
     all.push(format!("{:?}", kernel.clock.slice_end()));
+    all.push(format!("{:?} {:x}", kernel.fpu_owner, kernel.machine.fpu));
     all
 }
 
@@ -53,6 +55,7 @@ fn fast_paths_change_nothing_but_the_time() {
         4 => any::<bool>().prop_map(|first| Step::Serve { first }),
         3 => prop_oneof![Just(BASE + 10), Just(BASE + 12)].prop_map(|gate| Step::Quick { gate }),
         3 => Just(Step::QuickReturn),
+        2 => Just(Step::UseFpu),
     ];
     let result = runner.run(&prop::collection::vec(step, 150..250), |steps| {
         let (mut fast, mut general) = (furnished(), furnished());

@@ -12,9 +12,13 @@ use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
 use postern_abi::{ErrorCode, Rights, op, utcb};
 
+use postern_arena::Ref;
+
 use crate::Kernel;
-use crate::machine::{CARRY, Form, Next};
+use crate::fpu::NOT_AVAILABLE;
+use crate::machine::{CARRY, Fault, Form, Next};
 use crate::mem::{FrameInfo, Frames};
+use crate::object::Thread;
 use crate::sim::Sim;
 
 /// Page frames of the simulated machine.
@@ -27,6 +31,8 @@ pub struct World {
     pub payload: u64,
     /// System calls that took a fast path.
     pub fast: u64,
+    /// What activations have in their floating-point registers.
+    fpu: Vec<(Ref<Thread<Sim>>, u64)>,
 }
 
 /// What a system call returned.
@@ -47,7 +53,7 @@ impl World {
         let image = Flat::new(&image).expect("well-formed");
         let archive = Frames::device(FRAMES as u64 + 16, 2);
         kernel.start_init(archive, 8000, image).expect("init starts");
-        let mut world = Self { kernel, payload: 1, fast: 0 };
+        let mut world = Self { kernel, payload: 1, fast: 0, fpu: Vec::new() };
         assert_eq!(world.kernel.settle(), Next::User);
         world
     }
@@ -86,6 +92,31 @@ impl World {
         // Every word of memory is the same one.
         let word = u64::from(instruction).rotate_left(8 * (rip % 8) as u32);
         self.kernel.machine.text = Some(word);
+    }
+
+    /// The current thread uses its floating-point registers: it finds there what
+    /// it has left there, or nothing, and leaves something else. `false`: it
+    /// cannot have any.
+    pub fn use_fpu(&mut self) -> bool {
+        let thread = self.kernel.current.expect("somebody runs");
+        let known = self.fpu.iter().position(|(user, _)| *user == thread);
+        if self.kernel.machine.fpu_open {
+            let (_, left) = self.fpu[known.expect("nobody else's registers are open")];
+            assert_eq!(self.kernel.machine.fpu, left, "registers of {thread:?}");
+        } else {
+            self.kernel.fault(Fault { vector: NOT_AVAILABLE, error: 0, address: 0 });
+            if !self.kernel.machine.fpu_open {
+                return false;
+            }
+            assert_eq!(self.kernel.machine.fpu, 0, "what somebody left");
+        }
+        let next = 1 + self.fpu.iter().map(|(_, value)| *value).max().unwrap_or(0);
+        self.kernel.machine.fpu = next;
+        match known {
+            Some(index) => self.fpu[index].1 = next,
+            None => self.fpu.push((thread, next)),
+        }
+        true
     }
 
     /// Writes a word of the current thread's UTCB.

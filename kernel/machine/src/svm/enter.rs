@@ -4,9 +4,8 @@ use core::arch::{asm, naked_asm};
 use core::mem::offset_of;
 
 use postern_core::machine::Registers;
-use x86_64::registers::control::{Cr0, Cr0Flags};
 
-use crate::{cell, percpu};
+use crate::{cell, fpu, percpu};
 
 /// Exits that only say that the machine wants something: an interrupt, an NMI,
 /// SMI, INIT.
@@ -31,14 +30,14 @@ pub unsafe fn run() {
     let registers = &mut state.registers;
     vcpu.load(registers, space.root().expect("a guest's memory is there while it runs"));
     // SAFETY: the block is complete and its nested tables are the guest's; the
-    // host's block is this CPU's. Floating point is the guest's while `TS` is
-    // clear: the kernel itself uses none.
+    // host's block is this CPU's. Floating point is the guest's while it is
+    // open: the kernel itself uses none, and the core has closed it (the thread
+    // of a guest uses none outside).
     unsafe {
-        Cr0::update(|cr0| cr0.remove(Cr0Flags::TASK_SWITCHED));
-        asm!("fxrstor64 [{}]", in(reg) vcpu.float(), options(nostack));
+        vcpu.float().load();
         enter(registers, vcpu.block(), host);
-        asm!("fxsave64 [{}]", in(reg) vcpu.float(), options(nostack));
-        Cr0::update(|cr0| cr0.insert(Cr0Flags::TASK_SWITCHED));
+        vcpu.float().save();
+        fpu::close();
     }
     let exit = vcpu.store(registers);
     assert!(exit.code != MACHINE_CHECK, "a machine check while a guest ran");

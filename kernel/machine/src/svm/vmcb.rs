@@ -9,6 +9,7 @@ use postern_core::machine::{EventKind, GuestExit, GuestPaging, Registers, VCPU_S
 use postern_core::mem::Frames;
 
 use super::Svm;
+use crate::fpu::Place;
 use crate::frame::Frame;
 use crate::layout::PAGE;
 
@@ -86,6 +87,8 @@ const INTERCEPTS: u64 = 0xf | 1 << 15 | 1 << 18 | 1 << 19 | 1 << 22 | 1 << 24 | 
 const MORE: u64 = 0x7f | 1 << 8 | 1 << 9 | 7 << 10 | 1 << 13;
 /// Type bits of a segment: a busy 64-bit task state; present.
 const TASK_STATE: u64 = 0x8b;
+/// The bit that says busy, which some emulations do not set.
+const BUSY: u64 = 2;
 
 /// What is set before a guest says otherwise: 64-bit segments of an operating
 /// system, paging off, protected mode.
@@ -99,7 +102,7 @@ pub struct Vcpu {
     /// The first of them.
     block: Frame,
     /// The second.
-    float: Frame,
+    float: Place,
 }
 
 /// A segment's first word: selector, attributes, limit.
@@ -115,13 +118,8 @@ impl Vcpu {
     /// 32-bit protected mode, flat segments, paging off.
     #[must_use]
     pub fn new(frames: Frames, svm: &Svm) -> Self {
-        let (block, float) = (Frame::of(&frames, 0), Frame::of(&frames, 1));
+        let (block, float) = (Frame::of(&frames, 0), Place::new(Frame::of(&frames, 1)));
         block.zero();
-        float.zero();
-        // As after FNINIT and a reset of the SIMD unit: FCW at byte 0, MXCSR at
-        // byte 24.
-        float.set_word(0, 0x37f);
-        float.set_word(3, 0x1f80);
         // All debug registers, read and write.
         block.set_word(control::CR_AND_DR, u64::from(u32::MAX) << 32);
         block.set_word(control::EXCEPTIONS, EXCEPTIONS | INTERCEPTS << 32);
@@ -157,9 +155,9 @@ impl Vcpu {
         self.block.physical()
     }
 
-    /// Kernel address of the floating-point registers.
-    pub(super) fn float(&self) -> u64 {
-        crate::layout::PHYSICAL + self.float.physical()
+    /// The guest's floating-point registers while it does not run.
+    pub(super) fn float(&mut self) -> &mut Place {
+        &mut self.float
     }
 
     /// The system registers, as [`postern_core::machine::Machine::vcpu_state`]
@@ -186,7 +184,7 @@ impl Vcpu {
         // With any other one an exception in the guest's user code would not
         // even be a shutdown in some emulations.
         let task_state = SEGMENTS + 18;
-        if state[task_state] >> 16 & 0xff != TASK_STATE {
+        if state[task_state] >> 16 & 0xff | BUSY != TASK_STATE {
             return Err(task_state);
         }
         for (value, place) in state.iter().zip(places()) {

@@ -20,6 +20,9 @@ pub const ROWS: &[Row] = &[
     Row::new("yield", give_way),
 ];
 
+/// To be measured after all others.
+pub const LAST: &[Row] = &[Row::new("fpu-switch", switch_fpu)];
+
 /// A more urgent partner that sends the caller what its clock says after each
 /// signal.
 struct Reporter {
@@ -94,6 +97,14 @@ fn fault(bench: &Bench<'_>) -> Result<Figures, Failure> {
 /// From the caller to another task of the same priority, and back.
 fn give_way(bench: &Bench<'_>) -> Result<Figures, Failure> {
     let _partner = Partner::start(bench, Role::new("yield"))?;
+    bench.meter.stub(|| Ok(client::short(Code::Yield)))
+}
+
+/// The same with floating-point registers in use on both sides. The caller has
+/// them from then on, so nothing else is to be measured after it.
+fn switch_fpu(bench: &Bench<'_>) -> Result<Figures, Failure> {
+    let _partner = Partner::start(bench, Role::new("fpu"))?;
+    client::use_fpu();
     bench.meter.stub(|| Ok(client::short(Code::Yield)))
 }
 

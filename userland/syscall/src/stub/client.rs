@@ -100,6 +100,13 @@ pub fn short(code: Code) -> Timed {
     )
 }
 
+/// Uses a floating-point register: from then on the kernel keeps them all for
+/// this thread.
+pub fn use_fpu() {
+    // SAFETY: the compiler uses none of these registers.
+    unsafe { asm!("movq xmm0, rsp", options(nomem, nostack, preserves_flags)) };
+}
+
 /// An IPC that waits for ever: `first` is the capability (`Call`, `Send`) or
 /// the label (`Reply`, `ReplyReceive`). The message words are what happens to
 /// be in their registers. Eight instructions.

@@ -110,6 +110,12 @@ pub extern "C" fn give_way() -> ! {
     naked_asm!("2:", "mov eax, {code}", "syscall", "jmp 2b", code = const Code::Yield.plain())
 }
 
+/// As [`give_way`], with floating-point registers in use.
+#[unsafe(naked)]
+pub extern "C" fn give_way_with_fpu() -> ! {
+    naked_asm!("movq xmm0, rsp", "jmp {}", sym give_way)
+}
+
 /// Waits for messages and drops them.
 #[unsafe(naked)]
 pub extern "C" fn wait() -> ! {

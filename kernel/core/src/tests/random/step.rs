@@ -216,6 +216,7 @@ pub enum Step {
     },
     Exit,
     Fault,
+    UseFpu,
     Hypercall,
     HypercallGate {
         task: u32,
@@ -319,6 +320,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         1 => (0u64..3000).prop_map(|ns| Step::Sleep { ns }),
         1 => Just(Step::Exit),
         4 => Just(Step::Fault),
+        8 => Just(Step::UseFpu),
         3 => Just(Step::Hypercall),
         2 => (slot(), slot()).prop_map(|(task, gate)| Step::HypercallGate { task, gate }),
         6 => Just(Step::Yield),
