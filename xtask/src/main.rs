@@ -33,6 +33,7 @@ mod symbols;
 mod system;
 mod terminal;
 mod test;
+mod trace;
 mod workspace;
 
 use std::process::ExitCode;
@@ -55,6 +56,9 @@ enum Command {
     Test(test::Options),
     /// Count instructions of kernel paths in QEMU
     Bench(bench::Options),
+    /// Run commands with the kernel's trace on, and write what happened for
+    /// Perfetto
+    Trace(trace::Options),
     /// Write disk images for BIOS and UEFI machines
     Image(image::Options),
     /// Make a crate with a server, its client and a test
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Run(options) => run::main(&options),
         Command::Test(options) => test::main(&options),
         Command::Bench(options) => bench::main(&options),
+        Command::Trace(options) => trace::main(&options),
         Command::Image(options) => image::main(&options),
         Command::New(options) => new::main(&options),
         Command::Caps(options) => caps::main(&options),

@@ -10,6 +10,7 @@ mod judge;
 mod model;
 mod parse;
 mod play;
+mod traced;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,8 @@ enum Test {
     Script(PathBuf),
     /// A crate that `cargo xtask new` makes passes its own test.
     Fresh,
+    /// `cargo xtask trace` shows calls across servers.
+    Traced,
 }
 
 /// The names of the scripts that match a filter, as tests: those of `app`, or
@@ -71,6 +74,7 @@ pub fn run(wanted: &Wanted<'_>, print: fn(&Report, &mut Symbols, bool)) -> Resul
         let done = match test {
             Test::Script(file) => play(&file, wanted, &mut systems),
             Test::Fresh => fresh::test(),
+            Test::Traced => traced::test(),
         };
         let (verdict, output) = match done {
             Ok(done) => done,
@@ -106,6 +110,7 @@ fn tests(filter: &str, app: Option<&Path>) -> Result<Vec<(String, Test)>> {
     ensure!(!tests.is_empty(), "there is no test in {shown} (NAME.script)");
     if app.is_none() {
         tests.push((fresh::NAME.to_owned(), Test::Fresh));
+        tests.push((traced::NAME.to_owned(), Test::Traced));
     }
     tests.retain(|test| test.0.contains(filter));
     tests.sort_by(|one, other| one.0.cmp(&other.0));

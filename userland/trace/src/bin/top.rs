@@ -16,8 +16,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use postern_runtime::syscall::ErrorNumber;
 use postern_runtime::syscall::abi::trace::{Event, NOBODY, Record, flag};
-use postern_runtime::{Env, Result, println, time};
+use postern_runtime::{Env, Error, Result, println, time};
 use postern_trace::Ring;
 
 postern_runtime::main!(main);
@@ -130,7 +131,14 @@ fn main(env: Env) -> Result<i32> {
     let times = numbers.next().and_then(core::result::Result::ok).unwrap_or(1);
     let pause = numbers.next().and_then(core::result::Result::ok).unwrap_or(1000);
     let pause = Duration::from_millis(pause.into());
-    let mut ring = Ring::start(&env, SIZE * 1024)?;
+    let mut ring = match Ring::start(&env, SIZE * 1024) {
+        Ok(ring) => ring,
+        Err(Error::Refused { code, .. }) if code.number == ErrorNumber::Busy => {
+            println!("top: the trace is on already; `trace off` ends it");
+            return Ok(1);
+        }
+        Err(error) => return Err(error),
+    };
     let mut table = Table::default();
     for _ in 0..times {
         let start = time::now();
