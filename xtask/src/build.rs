@@ -23,6 +23,8 @@ pub enum Profile {
     Release,
     /// What the tests run: with overflow checks and debug assertions.
     Checked,
+    /// Without optimisation.
+    Debug,
 }
 
 impl Profile {
@@ -30,6 +32,7 @@ impl Profile {
         match self {
             Self::Release => "release",
             Self::Checked => "checked",
+            Self::Debug => "dev",
         }
     }
 }

@@ -29,10 +29,12 @@ impl Guests {
     /// Compiles all of them.
     pub fn build() -> Result<Self> {
         let mut guests = Self { files: Vec::new(), programs: Vec::new() };
-        for program in build::programs(&[TESTED], Profile::Release)? {
-            let kernel = program.stripped()?;
-            guests.add(&program.name, &[("kernel", &kernel)])?;
-            guests.programs.push(program);
+        for (profile, suffix) in [(Profile::Release, ""), (Profile::Debug, "-debug")] {
+            for program in build::programs(&[TESTED], profile)? {
+                let name = format!("{}{suffix}", program.name);
+                guests.add(&name, &[("kernel", &program.stripped()?)])?;
+                guests.programs.push(Program { name, ..program });
+            }
         }
         let manifest = Manifest::read(POSTERN, None).context("the guest system")?;
         let system = System::from_manifest(&manifest, None)?;

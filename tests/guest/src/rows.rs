@@ -101,16 +101,36 @@ fn known(calls: Hypercalls) {
     row!("a07 which is the host's time", is_second, Ok(true));
 }
 
-/// Triggers a dump, with data about this guest.
+/// Triggers a dump, with data about this guest: six different arguments in, and
+/// seven different outputs out, which spell the dump's name.
 pub fn dump(_: &Given) {
     let Some(calls) = calls() else { return };
-    let data = Coredump { text: main_address(), map_end: u64::MAX, ..Coredump::default() };
-    if let Some(debugger) = calls.debugger() {
-        let _ = debugger.set_coredump_data(data);
+    let (Some(debugger), Some(dump), Some(session)) =
+        (calls.debugger(), calls.dump(), calls.session())
+    else {
+        println!("a feature is missing");
+        return;
+    };
+    let data = Coredump {
+        text: main_address(),
+        map_start: 0x2222,
+        map_end: !0x3333,
+        cr3: 0x4444,
+        buffers: 0x5555,
+        buffers_size: 666,
+    };
+    if let Err(error) = debugger.set_coredump_data(data) {
+        println!("no data for the dump: {error}");
     }
-    match calls.dump().map(|dump| dump.trigger()) {
-        Some(Ok(tag)) => println!("the dump is called {tag}"),
-        other => println!("no dump: {other:?}"),
+    match (dump.trigger(), session.id()) {
+        (Ok(tag), Ok(session)) => {
+            println!("the dump is called {tag}");
+            let name = tag.name();
+            let start = name.iter().position(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+            let rest = &name[start..];
+            row!("a02 seven outputs, all different", &session.text()[..rest.len()], rest);
+        }
+        (dump, session) => println!("FAILED: {dump:?}, {session:?}"),
     }
 }
 

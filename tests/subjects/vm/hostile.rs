@@ -25,6 +25,8 @@ tests! {
     a10_guest_every_port,
     a10_guest_floods_hypercalls,
     a10_guest_whose_monitor_dies,
+    a10_guest_that_runs_when_its_monitor_dies,
+    a10_guest_goes_with_its_factory_while_it_runs,
     a10_guest_whose_monitor_gives_up,
     a10_guest_is_killed_while_it_is_answered,
     a10_guest_memory_is_destroyed_while_it_runs,
@@ -218,6 +220,51 @@ fn a10_guest_whose_monitor_dies(ctx: &Ctx) -> Verdict {
         let [why, detail, rip, _] = end_of(&machine)?;
         check_eq!((why, detail, rip), (reason::GUEST, code::HLT, 0));
     }
+    Ok(())
+}
+
+fn a10_guest_that_runs_when_its_monitor_dies(ctx: &Ctx) -> Verdict {
+    // It notices when it needs its monitor, and not before.
+    let mut monitor = ctx.helper(100)?;
+    let exits = ctx.gate_to(monitor.thread(), 0x40)?;
+    let machine = machine_with(ctx, guest::spin(), exits)?;
+    machine.thread.set_exit_gate(Some(ctx.gate(0xc0)?))?;
+    monitor.start(|_| ipc::receive(Timeout::NEVER).map_or(1, |_| 2), 0)?;
+    machine.thread.start(0, STACK, 0, 0)?;
+    time::sleep(Duration::from_millis(1));
+    drop(monitor);
+    time::sleep(Duration::from_millis(1));
+    machine.thread.stop()?;
+    let first = machine.thread.registers()?.general[0];
+    check!(first > 1000, "{first} rounds");
+    machine.thread.resume()?;
+    time::sleep(Duration::from_millis(1));
+    check_eq!(machine.thread.info()?.state, Some(ThreadState::Ready));
+    // Its memory goes: an exit, and nobody there.
+    ctx.task.destroy(machine.memory.memory().slot())?;
+    check_eq!(end_of(&machine)?[..2], [reason::GUEST, code::NESTED_FAULT]);
+    Ok(())
+}
+
+fn a10_guest_goes_with_its_factory_while_it_runs(ctx: &Ctx) -> Verdict {
+    // What happens when a monitor is killed by whoever started it.
+    let before = ctx.charged()?;
+    let machine = machine(ctx, guest::spin())?;
+    let factory = ctx.sub_factory(1 << 20)?;
+    let thread = factory.create_thread(ctx.slot()?, 100)?;
+    thread.bind(machine.space)?;
+    let vcpu = postern_tests::syscall::vcpu::Vcpu(thread);
+    vcpu.set_system(&machine.vcpu.system()?)?;
+    thread.start(0, STACK, 0, 0)?;
+    time::sleep(Duration::from_millis(1));
+    check_eq!(thread.info()?.state, Some(ThreadState::Ready));
+    factory.empty()?;
+    check!(thread.info().is_err(), "it is gone");
+    ctx.task.destroy(factory.slot())?;
+    ctx.task.destroy(machine.space.slot())?;
+    ctx.task.destroy(machine.exits.slot())?;
+    ctx.task.destroy(machine.memory.memory().slot())?;
+    check_eq!(ctx.charged()?, before);
     Ok(())
 }
 

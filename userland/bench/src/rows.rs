@@ -4,6 +4,7 @@ mod calls;
 mod capabilities;
 mod crossings;
 mod events;
+mod guests;
 mod objects;
 mod relays;
 mod threads;
@@ -42,6 +43,7 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
         crossings::ROWS,
         relays::ROWS,
         events::ROWS,
+        guests::ROWS,
         objects::ROWS,
         capabilities::ROWS,
         threads::ROWS,

@@ -5,8 +5,9 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use postern_runtime::{Explain, Mutex, Result, own, slots, thread};
+use postern_runtime::{Explain, Mutex, Result, own, slots, thread, time};
 
 /// Ctrl-]: ends the guest.
 pub const ESCAPE: u8 = 0x1d;
@@ -16,6 +17,10 @@ pub const INTERRUPT: u8 = 0x1c;
 const FULL: usize = 256;
 /// How long output that is no whole line waits for more, in nanoseconds.
 const PATIENCE: u64 = 5_000_000;
+/// How often, and how long each time, a console that does not answer is waited
+/// for.
+const RETRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes that wait until the guest takes them.
 const TYPED: usize = 4096;
 /// The bit that says that something was typed.
@@ -114,8 +119,19 @@ impl Keyboard {
         let keyboard = Self(Arc::default());
         let queue = keyboard.clone();
         thread::spawn(move || {
-            let mut buffer = [0; 64];
-            while let Ok(count) = console.read_into(&mut buffer) {
+            let (mut buffer, mut tries) = ([0; 64], 0);
+            loop {
+                let count = match console.read_into(&mut buffer) {
+                    Ok(count) => count,
+                    // It may be being restarted.
+                    Err(error) if error.is_dead() && tries < RETRIES => {
+                        tries += 1;
+                        time::sleep(PAUSE);
+                        continue;
+                    }
+                    Err(_) => return,
+                };
+                tries = 0;
                 let mut typed = queue.0.lock();
                 let room = TYPED - typed.len().min(TYPED);
                 typed.extend(&buffer[..count.min(room)]);

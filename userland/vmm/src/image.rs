@@ -1,7 +1,6 @@
 //! Guest images in the boot archive.
 
 use alloc::string::String;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
@@ -87,7 +86,10 @@ impl Archive {
         if range.end as u64 > self.mapping.bytes() || range.start > range.end {
             return Err(Error::Archive("the boot archive is cut off"));
         }
-        let mut bytes = vec![0; range.len()];
+        let mut bytes = Vec::new();
+        let room = bytes.try_reserve_exact(range.len());
+        room.map_err(|_full| Error::Archive("the kernel is larger than the monitor's heap"))?;
+        bytes.resize(range.len(), 0);
         self.mapping.read(range.start as u64, &mut bytes);
         Ok(bytes)
     }

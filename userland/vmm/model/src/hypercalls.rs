@@ -47,11 +47,13 @@ impl Machine {
         self.dumps += 1;
         let text = dump::text(self, host).map_err(|_refused| Error::IoFailed)?;
         host.report(&text);
-        // By this name it is found in the console's output.
+        // By this name it is found in the console's output, and no other boot
+        // has one of this name.
         let mut name = [0; 56];
         let mut tag = Tag { bytes: &mut name, used: 0 };
+        let session = core::str::from_utf8(&self.session).unwrap_or("");
         // A name that is too long is cut.
-        let _ = write!(tag, "dump-{}-of-{}", self.dumps, self.name);
+        let _ = write!(tag, "dump-{}-of-{}/{session}", self.dumps, self.name);
         Ok(Outputs::from_bytes(name))
     }
 

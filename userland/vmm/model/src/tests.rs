@@ -375,7 +375,7 @@ fn a_dump_can_be_read() {
     let data = Coredump { text: 0x1000, map_end: 0x9000, cr3: 7, ..Coredump::default() };
     assert!(call(&mut machine, &mut host, data.request()).is_ok());
     let tag = call(&mut machine, &mut host, Dump::REQUEST).map(DumpTag::new).expect("a dump");
-    assert_eq!(tag.name(), b"dump-1-of-test");
+    assert_eq!(tag.name(), b"dump-1-of-test/01234567-89AB-CDEF-0123-456789ABCDEF");
     for line in [
         "*** dump 1 of guest `test`: begin",
         "coredump data: kernel text 0x1000, CR3 0x7",
