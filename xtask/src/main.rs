@@ -13,6 +13,7 @@ mod check;
 #[cfg(test)]
 mod conformance;
 mod elf;
+mod gdb;
 mod guests;
 mod host;
 mod image;
@@ -52,6 +53,9 @@ struct Arguments {
 enum Command {
     /// Start Postern in QEMU, with the serial console on this terminal
     Run(run::Options),
+    /// Start Postern in QEMU under gdb, with the symbols of the kernel and of
+    /// every program
+    Gdb(gdb::Options),
     /// Run the tests on the host and in QEMU
     Test(test::Options),
     /// Count instructions of kernel paths in QEMU
@@ -72,6 +76,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(options) => run::main(&options),
+        Command::Gdb(options) => gdb::main(&options),
         Command::Test(options) => test::main(&options),
         Command::Bench(options) => bench::main(&options),
         Command::Trace(options) => trace::main(&options),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -168,8 +169,21 @@ pub struct Guest {
 impl Guest {
     /// Starts the machine.
     pub fn start(machine: &Machine) -> Result<Self> {
-        let mut child = machine
-            .command()?
+        let guest = Self::spawn(machine.command()?)?;
+        end_when_told_to_stop(&guest.child)?;
+        Ok(guest)
+    }
+
+    /// Starts the machine where Ctrl-C does not reach it; whoever calls this
+    /// ends it.
+    pub fn start_apart(machine: &Machine) -> Result<Self> {
+        let mut command = machine.command()?;
+        command.process_group(0);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -179,7 +193,6 @@ impl Guest {
         let output = child.stdout.take().context("QEMU has no output")?;
         let mut errors = child.stderr.take().context("QEMU has no error output")?;
         let child = Arc::new(Mutex::new(child));
-        end_when_told_to_stop(&child)?;
         let (sender, events) = channel();
         let to_reader = sender.clone();
         thread::spawn(move || forward(output, &to_reader));

@@ -54,9 +54,13 @@ impl Ring {
     pub const fn lost(&self) -> u64 {
         self.lost
     }
+}
 
-    /// The next record; `None` if there is none yet.
-    pub fn next(&mut self) -> Option<Record> {
+/// The records that were not read yet; after the last one there may be more later.
+impl Iterator for Ring {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
         loop {
             let written = self.word(8);
             if self.next == written {

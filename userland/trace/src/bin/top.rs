@@ -144,7 +144,7 @@ fn main(env: Env) -> Result<i32> {
         let start = time::now();
         while time::now() - start < pause {
             time::sleep(PAUSE.min(pause));
-            while let Some(record) = ring.next() {
+            for record in ring.by_ref() {
                 table.take(&record);
             }
         }

@@ -38,7 +38,7 @@ impl Tracer for Recorder {
     fn stop(&mut self, answer: Answer<'_, (u64, u64), Error>) {
         self.ring.stop();
         let (mut count, mut text) = (0_u64, String::with_capacity(2 * PIECE));
-        while let Some(record) = self.ring.next() {
+        for record in self.ring.by_ref() {
             count += 1;
             let [first, second] = record.values;
             // A string takes everything.

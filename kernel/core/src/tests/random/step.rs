@@ -224,7 +224,7 @@ pub enum Step {
     },
     /// Turns the trace on or off.
     Trace {
-        memory: u8,
+        memory: u32,
     },
     Yield,
     Time {
