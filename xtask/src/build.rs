@@ -97,7 +97,8 @@ pub fn programs(packages: &[&str], profile: Profile) -> Result<Vec<Program>> {
     Ok(found)
 }
 
-/// Compiles the binaries of an app from outside, into its own target folder.
+/// Compiles the binaries of an app: from outside into its own target folder,
+/// from inside of this repository (the examples) into one for all of them.
 ///
 /// Cargo runs in the top folder of this repository, so that the flags and the
 /// toolchain are those of all other programs.
@@ -105,6 +106,10 @@ pub fn app(app: &App, profile: Profile) -> Result<Vec<Program>> {
     let mut cargo = workspace::bare_metal_cargo();
     cargo.args(["build", "--bins", "--target", BARE_METAL, "--profile", Profile::Release.name()]);
     cargo.arg("--manifest-path").arg(app.folder.join("Cargo.toml"));
+    let root = workspace::root();
+    if app.folder.starts_with(&root) {
+        cargo.arg("--target-dir").arg(root.join("target/apps"));
+    }
     // Names for the addresses in crash reports.
     let debug = if profile == Profile::Debugger { "full" } else { "line-tables-only" };
     cargo.arg("--config").arg(format!("profile.release.debug='{debug}'"));

@@ -3,6 +3,8 @@
 //! An image is an archive with a kernel and perhaps a ramdisk. Must never need
 //! anything that the system itself is not built with.
 
+use std::fs;
+
 use anyhow::{Context, Result};
 
 use crate::archive::archive;
@@ -40,6 +42,23 @@ impl Guests {
         let system = System::from_manifest(&manifest, None)?;
         let (kernel, ramdisk) = (system.loaded(), system.ramdisk("")?);
         guests.add("postern", &[("kernel", kernel), ("ramdisk", &ramdisk)])?;
+        Ok(guests)
+    }
+
+    /// Images of kernels from elsewhere, each given as `NAME=KERNEL[,RAMDISK]` and
+    /// with this command line.
+    pub fn from_files(given: &[String], command_line: &str) -> Result<Self> {
+        let mut guests = Self { files: Vec::new(), programs: Vec::new() };
+        for given in given {
+            let parts = given.split_once('=').filter(|(name, _)| !name.is_empty());
+            let (name, files) = parts.context("a guest is given as NAME=KERNEL[,RAMDISK]")?;
+            let (kernel, ramdisk) = files.split_once(',').unwrap_or((files, ""));
+            let read = |file: &str| fs::read(file).with_context(|| format!("cannot read {file}"));
+            let kernel = read(kernel)?;
+            let ramdisk = if ramdisk.is_empty() { Vec::new() } else { read(ramdisk)? };
+            let line = command_line.as_bytes();
+            guests.add(name, &[("kernel", &kernel), ("ramdisk", &ramdisk), ("cmdline", line)])?;
+        }
         Ok(guests)
     }
 

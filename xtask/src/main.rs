@@ -15,6 +15,8 @@ mod conformance;
 mod elf;
 mod gdb;
 mod guests;
+#[cfg(test)]
+mod guide;
 mod host;
 mod image;
 mod manifest;

@@ -58,6 +58,13 @@ pub struct Options {
     /// and `selftest`
     #[arg(long)]
     guests: bool,
+    /// Pack a kernel from elsewhere for `vm run NAME`: one for the `bootloader`
+    /// crate, or a Linux bzImage
+    #[arg(long, value_name = "NAME=KERNEL[,RAMDISK]")]
+    guest: Vec<String>,
+    /// The command line of the kernels from elsewhere
+    #[arg(long, value_name = "TEXT", default_value = "", requires = "guest")]
+    guest_cmdline: String,
     /// Wait for a debugger before the first instruction
     #[arg(long, conflicts_with = "exec")]
     gdb: bool,
@@ -74,6 +81,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     if options.guests {
         system.add(Guests::build()?);
     }
+    system.add(Guests::from_files(&options.guest, &options.guest_cmdline)?);
     let firmware = Firmware::from_option(options.uefi);
     let machine = Machine {
         image: system.image("", firmware)?,

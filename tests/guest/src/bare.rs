@@ -24,8 +24,8 @@ pub const TIMER: u8 = 0x40;
 static SEGMENTS: [u64; 2] = [0, 0x0020_9b00_0000_0000];
 
 /// How often each of these came: invalid instructions, protection faults, lines
-/// of the serial port, the timer.
-pub static COUNTS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
+/// of the serial port, the timer, the old timer.
+pub static COUNTS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
 /// Places in [`COUNTS`].
 pub const UNDEFINED: usize = 0;
 /// See above.
@@ -34,6 +34,8 @@ pub const PROTECTION: usize = 1;
 pub const SERIAL: usize = 2;
 /// See above.
 pub const TICKS: usize = 3;
+/// See above.
+pub const OLD_TICKS: usize = 4;
 
 /// How often something came.
 pub fn count(what: usize) -> u64 {
@@ -74,6 +76,7 @@ handlers! {
     protection: 1, 2, 8, 0;
     serial: 2, 0, 0, 0;
     timer: 3, 0, 0, 1;
+    old_timer: 4, 0, 0, 0;
 }
 
 /// The interrupt table; written once.
@@ -93,6 +96,7 @@ pub fn start() {
         for (vector, handler) in [
             (6, undefined as *const () as u64),
             (13, protection as *const () as u64),
+            (LINES, old_timer as *const () as u64),
             (LINES + 4, serial as *const () as u64),
             (TIMER, timer as *const () as u64),
         ] {
@@ -220,6 +224,18 @@ pub fn set_timer(mode: u32) {
         write_msr(0x83e, 0b1011);
         write_msr(0x832, (mode | u32::from(TIMER)).into());
     }
+}
+
+/// Lets the old timer interrupt every so many of its ticks; 0: not at all.
+pub fn set_old_timer(ticks: u16) {
+    port(0x43).write(if ticks == 0 { 0x30 } else { 0x34 });
+    if ticks != 0 {
+        for byte in ticks.to_le_bytes() {
+            port(0x40).write(byte);
+        }
+    }
+    // Only its line and the serial port's.
+    port(0x21).write(if ticks == 0 { 0xef } else { 0xee });
 }
 
 /// Lets the timer count down.

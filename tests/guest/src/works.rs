@@ -23,27 +23,34 @@ pub fn timer(_: &Given) {
     bare::set_timer(0);
     let start = bare::ticks();
     bare::start_countdown(5 * MILLISECOND as u32);
-    wait_for_ticks(1);
+    wait_for(bare::TICKS, 1);
     let once = microseconds(bare::ticks() - start);
     println!("once: {}", if (5000..50_000).contains(&once) { "on time" } else { "not on time" });
     bare::set_timer(1 << 17);
     bare::start_countdown(MILLISECOND as u32);
-    wait_for_ticks(3);
+    wait_for(bare::TICKS, 3);
     bare::start_countdown(0);
     println!("periodic: 3 ticks");
     bare::set_timer(2 << 17);
     let start = bare::ticks();
     bare::start_deadline(start + rate / 200);
-    wait_for_ticks(1);
+    wait_for(bare::TICKS, 1);
     let at = microseconds(bare::ticks() - start);
     let is_on_time = (5000..50_000).contains(&at);
     println!("deadline: {}", if is_on_time { "on time" } else { "not on time" });
     bare::set_timer(1 << 16);
+    let start = bare::ticks();
+    bare::set_old_timer(1193);
+    wait_for(bare::OLD_TICKS, 5);
+    bare::set_old_timer(0);
+    let passed = microseconds(bare::ticks() - start);
+    let is_on_time = (5000..50_000).contains(&passed);
+    println!("old timer: {}", if is_on_time { "on time" } else { "not on time" });
 }
 
-fn wait_for_ticks(count: u64) {
-    let wanted = bare::count(bare::TICKS) + count;
-    while bare::count(bare::TICKS) < wanted {
+fn wait_for(what: usize, count: u64) {
+    let wanted = bare::count(what) + count;
+    while bare::count(what) < wanted {
         bare::halt();
     }
 }

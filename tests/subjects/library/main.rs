@@ -14,6 +14,7 @@ mod garbage;
 mod long;
 mod same;
 mod servers;
+mod several;
 mod sizes;
 
-postern_tests::subject!(same, buffer, sizes, long, garbage);
+postern_tests::subject!(same, buffer, sizes, long, garbage, several);

@@ -19,7 +19,7 @@ mod server;
 mod uart;
 
 use postern_runtime::syscall::{IoPort, Irq};
-use postern_runtime::{Env, Explain, Result, log, own, server as runtime, slots};
+use postern_runtime::{Env, Explain, Result, log, server as runtime};
 
 use crate::server::Terminal;
 use crate::uart::Uart;
@@ -33,11 +33,7 @@ fn main(env: Env) -> Result<i32> {
     let uart = Uart::new(env.capability::<IoPort>("uart")?);
     let irq = env.capability::<Irq>("uart-irq")?;
 
-    let factory = own::factory()?;
-    let notification = slots::fill("creating a notification", "factory", |slot| {
-        factory.create_notification(slot)
-    })?;
-    notification.bind(own::thread()?).explain("binding the notification", "thread")?;
+    let notification = runtime::notification()?;
     irq.bind(notification, INTERRUPT).explain("binding the interrupt", "uart-irq")?;
     uart.start().explain("setting up the serial port", "uart")?;
 

@@ -336,12 +336,14 @@ pub trait Server {
         let _ = bits;
     }
 
-    /// How long to wait for the next message at most.
+    /// How long to wait for the next message at most. Zero: something is due, and
+    /// [`Server::timed_out`] is called before the next message is looked at, so
+    /// that busy clients do not keep others waiting.
     fn patience(&self) -> Timeout {
         Timeout::NEVER
     }
 
-    /// Nothing came for as long as [`Server::patience`] said.
+    /// Nothing came for as long as [`Server::patience`] said, or it said zero.
     fn timed_out(&mut self) {}
 
     /// Most capabilities of a request: the largest `WINDOWS` of the interfaces
@@ -383,7 +385,12 @@ pub fn serve(server: &mut (impl Server + ?Sized)) -> ErrorCode {
     let mut station = Station::new(server.windows());
     let mut answer = None;
     loop {
-        match station.next(answer.take(), server.patience()) {
+        let mut patience = server.patience();
+        if patience == Timeout::ZERO {
+            server.timed_out();
+            patience = server.patience();
+        }
+        match station.next(answer.take(), patience) {
             Ok(delivery) => {
                 if station.handle(server, &delivery) {
                     answer = Some(delivery.tag.protocol());

@@ -23,7 +23,7 @@
 //!   name. [`server`]: one wait for all gates and signals, or contexts that
 //!   clients cross into. [`relay`]: memory that changes hands with a call;
 //!   [`copying`]: messages of any length for those who do not want to know.
-//! - [`thread`], [`crossing`], [`time`], [`memory`], [`Mutex`].
+//! - [`thread`], [`crossing`], [`time`], [`Timers`], [`memory`], [`Mutex`].
 //! - [`program`]: starts other programs.
 //!
 //! Rules of this crate: it holds no capability that the program was not given;
@@ -56,6 +56,7 @@ pub mod slots;
 mod termination;
 pub mod thread;
 pub mod time;
+pub mod timers;
 
 pub use entry::Boot;
 pub use env::{Env, Region};
@@ -67,6 +68,7 @@ pub use postern_protocol as protocol;
 pub use postern_protocol::Name;
 pub use postern_syscall as syscall;
 pub use termination::{Termination, exit, exit_code};
+pub use timers::Timers;
 
 /// Makes a function the program's main function: `fn main(env: Env) -> T`
 /// where `T` is `()`, a code, or a `Result` of these ([`Termination`]).

@@ -6,6 +6,6 @@ pub use alloc::string::{String, ToString};
 pub use alloc::vec::Vec;
 
 pub use crate::interface::{
-    Answer, CallError, Caller, Kept, Lent, Owned, ServerError, Text, Wire, interface,
+    Answer, CallError, Caller, Kept, Lent, Owned, ServerError, Text, USE, Wire, interface,
 };
-pub use crate::{Env, log, names, print, println, server, time};
+pub use crate::{Env, Timers, log, names, print, println, relay, server, time};

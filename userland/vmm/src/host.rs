@@ -32,11 +32,6 @@ impl Machinery {
         let clock = clock::parameters();
         (clock.factor != 0).then_some(Self { vcpu, memory, output, clock })
     }
-
-    /// How time is told here.
-    pub fn clock(&self) -> Clock {
-        self.clock
-    }
 }
 
 impl Host for Machinery {

@@ -61,12 +61,14 @@ pub struct Archive {
     mapping: Mapping,
 }
 
-/// An image, and where its parts lie in the boot archive.
+/// Where the parts of an image lie in the boot archive; empty if there is none.
 pub struct Image {
     /// The kernel's file.
-    pub kernel: Vec<u8>,
-    /// The ramdisk; empty if there is none.
+    pub kernel: Range<u64>,
+    /// The ramdisk.
     pub ramdisk: Range<u64>,
+    /// The command line.
+    pub command_line: Range<u64>,
 }
 
 impl Archive {
@@ -76,42 +78,44 @@ impl Archive {
         Ok(Self { mapping: Mapping::new(memory, bytes, Rights::R)? })
     }
 
-    /// The archive's memory.
-    pub fn memory(&self) -> Memory {
-        self.mapping.memory()
+    /// The archive.
+    pub fn mapping(&self) -> &Mapping {
+        &self.mapping
     }
 
     /// Copies out what lies in `range`.
-    fn bytes(&self, range: Range<usize>) -> Result<Vec<u8>, Error> {
-        if range.end as u64 > self.mapping.bytes() || range.start > range.end {
+    pub fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>, Error> {
+        if range.end > self.mapping.bytes() || range.start > range.end {
             return Err(Error::Archive("the boot archive is cut off"));
         }
         let mut bytes = Vec::new();
-        let room = bytes.try_reserve_exact(range.len());
+        let length = (range.end - range.start) as usize;
+        let room = bytes.try_reserve_exact(length);
         room.map_err(|_full| Error::Archive("the kernel is larger than the monitor's heap"))?;
-        bytes.resize(range.len(), 0);
-        self.mapping.read(range.start as u64, &mut bytes);
+        bytes.resize(length, 0);
+        self.mapping.read(range.start, &mut bytes);
         Ok(bytes)
     }
 
     /// The entries of the archive that lies in `whole`, with their places in the
     /// boot archive.
-    fn entries(&self, whole: Range<usize>) -> Result<Vec<(String, Range<usize>)>, Error> {
-        let most = ARCHIVE_HEADER + ENTRIES * ARCHIVE_ENTRY;
+    fn entries(&self, whole: Range<u64>) -> Result<Vec<(String, Range<u64>)>, Error> {
+        let most = (ARCHIVE_HEADER + ENTRIES * ARCHIVE_ENTRY) as u64;
         let head = self.bytes(whole.start..whole.end.min(whole.start + most))?;
         let index = Index::new(&head).ok_or(Error::Archive("the image is no archive"))?;
         let mut entries = Vec::new();
         while let Some((name, place)) = index.place(entries.len()) {
-            let end = whole.start.checked_add(place.end).filter(|end| *end <= whole.end);
+            let (start, end) = (whole.start + place.start as u64, place.end as u64);
+            let end = whole.start.checked_add(end).filter(|end| (start..=whole.end).contains(end));
             let end = end.ok_or(Error::Archive("the image is cut off"))?;
-            entries.push((name.into(), whole.start + place.start..end));
+            entries.push((name.into(), start..end));
         }
         Ok(entries)
     }
 
     /// The image called `name`.
     pub fn image(&self, name: &str) -> Result<Image, Error> {
-        let entries = self.entries(0..self.mapping.bytes() as usize)?;
+        let entries = self.entries(0..self.mapping.bytes())?;
         let mut images = entries.iter().filter_map(|(entry, place)| {
             entry.strip_prefix(PREFIX).map(|name| (name, place.clone()))
         });
@@ -125,10 +129,10 @@ impl Archive {
         };
         let kernel = find("kernel").ok_or(Error::Archive("the image has no kernel"))?;
         let ramdisk = find("ramdisk").unwrap_or(0..0);
-        if !(ramdisk.start as u64).is_multiple_of(PAGE) {
+        if !ramdisk.start.is_multiple_of(PAGE) {
             return Err(Error::Archive("the ramdisk does not begin on a page"));
         }
-        let ramdisk = ramdisk.start as u64..ramdisk.end as u64;
-        Ok(Image { kernel: self.bytes(kernel)?, ramdisk })
+        let command_line = find("cmdline").unwrap_or(0..0);
+        Ok(Image { kernel, ramdisk, command_line })
     }
 }

@@ -1,6 +1,7 @@
 //! The guest's memory: pieces that are made when the guest, or whoever loads
 //! it, first uses them.
 
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -39,6 +40,17 @@ impl GuestMemory {
                 .map(memory, at, range.start, bytes, Rights::R)
                 .explain("mapping the ramdisk", "archive")?;
             self.fixed = at..at + bytes.next_multiple_of(PIECE);
+        }
+        Ok(())
+    }
+
+    /// Copies what lies in `range` of `from` to `at`.
+    pub fn copy(&mut self, at: u64, from: &Mapping, range: Range<u64>) -> Result<(), Error> {
+        let mut buffer = vec![0; PAGE as usize];
+        for offset in range.clone().step_by(PAGE as usize) {
+            let part = &mut buffer[..(range.end - offset).min(PAGE) as usize];
+            from.read(offset, part);
+            boot::Memory::write(self, at + (offset - range.start), part)?;
         }
         Ok(())
     }

@@ -7,15 +7,16 @@ use core::time::Duration;
 use postern_runtime::syscall::abi::tag::protocol::{EXIT, HYPERCALL};
 use postern_runtime::syscall::vcpu::{Exit, Vcpu};
 use postern_runtime::syscall::{
-    DeliveryKind, ErrorCode, ErrorNumber, Message, Phase, Slot, Task, Thread, Timeout, control, ipc,
+    DeliveryKind, ErrorCode, ErrorNumber, Message, Phase, Slot, Task, Thread, Timeout, clock,
+    control, ipc,
 };
 use postern_runtime::{Explain, own, server, slots, time};
-use postern_vm_model::boot::{self, Start};
+use postern_vm_model::boot::{self, Start, linux};
 use postern_vm_model::{End, Host, Machine, Next, session};
 
 use crate::console::{ESCAPE, INTERRUPT, Keyboard, Output};
 use crate::host::Machinery;
-use crate::image::{Archive, Error};
+use crate::image::{Archive, Error, Image};
 use crate::memory::{GuestMemory, PIECE};
 use crate::options::Options;
 
@@ -65,36 +66,68 @@ pub fn start(archive: &Archive, options: &Options) -> Result<Guest, Error> {
     let image = archive.image(options.image)?;
     let (space, thread) = objects()?;
     let mut memory = GuestMemory::new(space, options.memory);
-    let wanted = boot::Image {
-        kernel: &image.kernel,
-        ramdisk: image.ramdisk.end - image.ramdisk.start,
-        align: PIECE,
-        memory: options.memory,
+    let machine = Machine::new(options.image, session(clock::parameters()));
+    let head = image.kernel.start..image.kernel.end.min(image.kernel.start + linux::HEAD as u64);
+    let head = archive.bytes(head)?;
+    let start = if linux::is_one(&head) {
+        load_linux(archive, &image, &head, options.memory, &mut memory)?
+    } else {
+        load(archive, &image, options.memory, &mut memory)?
     };
-    let Start { entry, stack, info, system, ramdisk } =
-        boot::load(&wanted, &mut memory).map_err(Error::Load)?;
-    memory.show(ramdisk, archive.memory(), image.ramdisk)?;
+    let Start { entry, stack, arguments, system, .. } = start;
     let vcpu = Vcpu(thread);
     vcpu.set_system(&system).explain("setting the guest's registers", "virtual CPU")?;
     let prefix = options.background.then(|| format!("[{}] ", options.image));
     let host = Machinery::new(vcpu, memory, Output::new(prefix)).ok_or(Error::NoClock)?;
     let keyboard = if options.background { None } else { Some(Keyboard::start()?) };
-    let machine = Machine::new(options.image, session(host.clock()));
     let saved = slots::allocate()?;
-    let mut guest = Guest {
-        machine,
-        host,
-        keyboard,
-        halted: None,
-        saved,
-        is_interrupted: false,
-        name: options.image,
-    };
+    let name = options.image;
+    let mut guest =
+        Guest { machine, host, keyboard, halted: None, saved, is_interrupted: false, name };
     let ends = if options.background { "" } else { "; Ctrl-] ends it, Ctrl-\\ interrupts it" };
     let size = options.memory >> 20;
-    guest.host.report(&format!("vm: guest `{}` with {size} MiB{ends}\n", options.image));
-    thread.start(entry, stack, info, 0).explain("starting the guest", "virtual CPU")?;
+    guest.host.report(&format!("vm: guest `{name}` with {size} MiB{ends}\n"));
+    let [first, second] = arguments;
+    thread.start(entry, stack, first, second).explain("starting the guest", "virtual CPU")?;
     Ok(guest)
+}
+
+/// Loads a kernel that was made for the `bootloader` crate.
+fn load(
+    archive: &Archive,
+    image: &Image,
+    bytes: u64,
+    memory: &mut GuestMemory,
+) -> Result<Start, Error> {
+    let kernel = archive.bytes(image.kernel.clone())?;
+    let ramdisk = image.ramdisk.end - image.ramdisk.start;
+    let wanted = boot::Image { kernel: &kernel, ramdisk, align: PIECE, memory: bytes };
+    let start = boot::load(&wanted, memory).map_err(Error::Load)?;
+    memory.show(start.ramdisk, archive.mapping().memory(), image.ramdisk.clone())?;
+    Ok(start)
+}
+
+/// Loads a Linux kernel.
+fn load_linux(
+    archive: &Archive,
+    image: &Image,
+    head: &[u8],
+    bytes: u64,
+    memory: &mut GuestMemory,
+) -> Result<Start, Error> {
+    let command_line = archive.bytes(image.command_line.clone())?;
+    let wanted = linux::Image {
+        head,
+        bytes: image.kernel.end - image.kernel.start,
+        ramdisk: image.ramdisk.end - image.ramdisk.start,
+        command_line: &command_line,
+        memory: bytes,
+    };
+    let linux::Plan { start, part, to } = linux::load(&wanted, memory).map_err(Error::Load)?;
+    let part = image.kernel.start + part.start..image.kernel.start + part.end;
+    memory.copy(to, archive.mapping(), part)?;
+    memory.copy(start.ramdisk, archive.mapping(), image.ramdisk.clone())?;
+    Ok(start)
 }
 
 /// The guest's task and virtual CPU, with gates to this thread.

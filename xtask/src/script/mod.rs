@@ -1,6 +1,7 @@
 //! System tests: the whole system is booted and driven through its console as
 //! a person would, by the scripts in `tests/scripts` (their language is
-//! described there, in README.md), or by those in `tests` of an app.
+//! described there, in README.md) and of the examples, or by those in `tests` of
+//! an app.
 //!
 //! Must never count a script as passed that was not played to its end.
 
@@ -32,6 +33,8 @@ use crate::{setup, step, workspace};
 pub const PREFIX: &str = "system_";
 /// Where the scripts are, from the top folder.
 const FOLDER: &str = "tests/scripts";
+/// Where the examples are, from the top folder.
+const EXAMPLES: &str = "docs/examples";
 
 /// Which scripts are played, and how.
 pub struct Wanted<'a> {
@@ -49,6 +52,8 @@ pub struct Wanted<'a> {
 enum Test {
     /// A script.
     Script(PathBuf),
+    /// A script of the example in a folder.
+    Example(PathBuf, PathBuf),
     /// A crate that `cargo xtask new` makes passes its own test.
     Fresh,
     /// `cargo xtask trace` shows calls across servers.
@@ -72,7 +77,8 @@ pub fn run(wanted: &Wanted<'_>, print: fn(&Report, &mut Symbols, bool)) -> Resul
     let mut systems = Systems::default();
     for (name, test) in tests {
         let done = match test {
-            Test::Script(file) => play(&file, wanted, &mut systems),
+            Test::Script(file) => play(&file, wanted, wanted.app, &mut systems),
+            Test::Example(file, app) => play(&file, wanted, Some(&app), &mut systems),
             Test::Fresh => fresh::test(),
             Test::Traced => traced::test(),
         };
@@ -98,31 +104,65 @@ fn tests(filter: &str, app: Option<&Path>) -> Result<Vec<(String, Test)>> {
         None => (workspace::root().join(FOLDER), PREFIX),
     };
     let shown = workspace::shown(&folder);
-    let mut tests = Vec::new();
     ensure!(folder.is_dir(), "there is no folder {shown}: a test is a file NAME.script in it");
-    for file in fs::read_dir(&folder).with_context(|| format!("cannot list {shown}"))? {
-        let path = file.with_context(|| format!("cannot list {shown}"))?.path();
-        if path.extension().is_some_and(|extension| extension == "script") {
-            let stem = path.file_stem().context("a script has a name")?.to_string_lossy();
-            tests.push((format!("{prefix}{}", stem.replace('-', "_")), Test::Script(path)));
-        }
+    let mut tests = Vec::new();
+    for (stem, path) in scripts(&folder)? {
+        tests.push((format!("{prefix}{stem}"), Test::Script(path)));
     }
     ensure!(!tests.is_empty(), "there is no test in {shown} (NAME.script)");
     if app.is_none() {
         tests.push((fresh::NAME.to_owned(), Test::Fresh));
         tests.push((traced::NAME.to_owned(), Test::Traced));
+        tests.extend(examples()?);
     }
     tests.retain(|test| test.0.contains(filter));
     tests.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(tests)
 }
 
+/// The scripts in a folder, by their names.
+fn scripts(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
+    let mut scripts = Vec::new();
+    let cannot = || format!("cannot list {}", workspace::shown(folder));
+    for file in fs::read_dir(folder).with_context(cannot)? {
+        let path = file.with_context(cannot)?.path();
+        if path.extension().is_some_and(|extension| extension == "script") {
+            let stem = path.file_stem().context("a script has a name")?.to_string_lossy();
+            scripts.push((stem.replace('-', "_"), path));
+        }
+    }
+    Ok(scripts)
+}
+
+/// The scripts of the examples. An example without one is a mistake.
+fn examples() -> Result<Vec<(String, Test)>> {
+    let folder = workspace::root().join(EXAMPLES);
+    let mut tests = Vec::new();
+    for app in fs::read_dir(&folder).with_context(|| format!("cannot list {EXAMPLES}"))? {
+        let app = app.with_context(|| format!("cannot list {EXAMPLES}"))?.path();
+        if !app.join("Cargo.toml").is_file() {
+            continue;
+        }
+        let found = scripts(&app.join("tests"))?;
+        ensure!(!found.is_empty(), "the example {} has no test", workspace::shown(&app));
+        for (stem, path) in found {
+            tests.push((format!("{PREFIX}example_{stem}"), Test::Example(path, app.clone())));
+        }
+    }
+    Ok(tests)
+}
+
 /// Plays one script. Returns what was seen last, too.
-fn play(file: &Path, wanted: &Wanted<'_>, systems: &mut Systems) -> Result<(Verdict, Vec<String>)> {
+fn play(
+    file: &Path,
+    wanted: &Wanted<'_>,
+    app: Option<&Path>,
+    systems: &mut Systems,
+) -> Result<(Verdict, Vec<String>)> {
     let shown = workspace::shown(file);
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
     let mut script = parse::parse(&text).with_context(|| shown.clone())?;
-    if let Some(app) = wanted.app {
+    if let Some(app) = app {
         ensure!(script.boot.app.is_none(), "{shown}: a crate's test runs with that crate alone");
         script.boot.app = Some(Crate::Theirs(app.to_path_buf()));
     }

@@ -16,7 +16,7 @@
 mod hall;
 
 pub use postern_interface::{Answer, Caller, Kept, Reply, Request, Server};
-use postern_syscall::{ErrorCode, Gate};
+use postern_syscall::{Capability, ErrorCode, Gate, Notification};
 
 use crate::error::Explain;
 use crate::program::GRACE;
@@ -38,6 +38,29 @@ pub fn gate(label: u64) -> Result<Gate> {
     }
     let thread = own::thread()?;
     slots::fill(doing, "factory", |slot| factory.create_bound_gate(slot, thread, label))
+}
+
+/// A notification that is bound to the calling thread: its bits come to
+/// [`Server::signals`], in the same wait as messages. Interrupts can be bound to
+/// it, and others can be given a copy with the right W, to signal.
+///
+/// # Errors
+/// The program lacks its factory or thread, or its quota is used up; the thread
+/// has one already.
+pub fn notification() -> Result<Notification> {
+    let factory = own::factory()?;
+    let thread = own::thread()?;
+    let notification = slots::fill("creating a notification", "factory", |slot| {
+        factory.create_notification(slot)
+    })?;
+    match notification.bind(thread).explain("binding the notification", "thread") {
+        Ok(()) => Ok(notification),
+        Err(error) => {
+            // The first error is the one worth telling.
+            let _ = slots::destroy(notification.slot());
+            Err(error)
+        }
+    }
 }
 
 /// From now on this program serves behind a new entry with so many contexts (0:

@@ -1,12 +1,15 @@
 //! Puts a kernel into a guest's memory, as the `bootloader` crate (0.11) would:
 //! kernels made for that one run here without a boot loader.
 //!
+//! Linux kernels are another matter: [`linux`].
+//!
 //! The kernel says in its file what it wants mapped where. Physical memory from
 //! the second MiB on: kernel, boot information, stack, ramdisk, page tables; all
 //! of that is `Bootloader` in the memory map, the rest is `Usable`. There is no
 //! frame buffer, and no ACPI.
 
 mod info;
+pub mod linux;
 mod tables;
 
 use core::fmt;
@@ -73,8 +76,8 @@ pub struct Start {
     pub entry: u64,
     /// Stack pointer.
     pub stack: u64,
-    /// First argument: the address of the boot information.
-    pub info: u64,
+    /// First and second argument; one is the address of the boot information.
+    pub arguments: [u64; 2],
     /// System registers.
     pub system: System,
     /// Where in the guest's memory the ramdisk has to be.
@@ -86,7 +89,7 @@ pub struct Start {
 pub enum Error<E> {
     /// Its file is not a program.
     File(postern_loader::Error),
-    /// It was not made for the `bootloader` crate, or for another version.
+    /// It was not made to be loaded like this.
     NoConfig(&'static str),
     /// It wants a mapping that is not offered, or two at one place.
     Mapping(&'static str),
@@ -105,7 +108,7 @@ impl<E: fmt::Display> fmt::Display for Error<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(error) => write!(f, "the kernel is no program: {error}"),
-            Self::NoConfig(why) => write!(f, "the kernel is not one for the boot loader: {why}"),
+            Self::NoConfig(why) => write!(f, "the kernel is not one that can be loaded: {why}"),
             Self::Mapping(what) => write!(f, "the kernel wants what cannot be: {what}"),
             Self::Size(bytes) => {
                 write!(
@@ -213,7 +216,7 @@ pub fn load<M: Memory>(image: &Image<'_>, memory: &mut M) -> Result<Start, Error
         entry: base.wrapping_add(program.entry()),
         // As after a call: the return address is 0.
         stack: stack + stack_bytes - 8,
-        info,
+        arguments: [info, 0],
         system: system(tables_at),
         ramdisk: ramdisk_at,
     })

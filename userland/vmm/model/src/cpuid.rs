@@ -36,8 +36,9 @@ const MORE_C: u32 = 1 << 2;
 const EXTENDED_C: u32 = 1 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8;
 /// Extended leaf 1, EDX: those of leaf 1, SYSCALL, NX, huge pages, long mode.
 const EXTENDED_D: u32 = BASIC_D & 0x0183_f3ff | 1 << 11 | 1 << 20 | 1 << 26 | 1 << 29;
-/// Bits of a guest's physical addresses.
+/// Bits of a guest's physical addresses, and of others: four levels of tables.
 const ADDRESS_BITS: u32 = 39;
+const LINEAR_BITS: u32 = 48;
 
 /// The answer to `leaf` and `sub`, from what `own` says of the CPU itself and
 /// the ticks of the time stamp counter in a second: EAX, EBX, ECX, EDX.
@@ -91,7 +92,7 @@ pub fn answer(leaf: u32, sub: u32, tick_rate: u64, own: impl Fn(u32, u32) -> [u3
         0x8000_0002..=0x8000_0006 => own(leaf, 0),
         // The time stamp counter is the machine's own, with its merits.
         0x8000_0007 => [0, 0, 0, own(leaf, 0)[3] & 1 << 8],
-        0x8000_0008 => [own(leaf, 0)[0] & 0xff00 | ADDRESS_BITS, 0, 0, 0],
+        0x8000_0008 => [LINEAR_BITS << 8 | ADDRESS_BITS, 0, 0, 0],
         _ => [0; 4],
     }
 }

@@ -25,6 +25,7 @@ mod hypercalls;
 mod machine;
 mod msr;
 mod pic;
+mod pit;
 mod ports;
 #[cfg(test)]
 mod tests;

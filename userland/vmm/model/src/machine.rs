@@ -8,6 +8,7 @@ use postern_syscall::vcpu::register::{RAX, RCX, RFLAGS};
 use postern_syscall::vcpu::{Exit, System};
 
 use crate::exit::{End, Next, REGISTERS, behind, with_results};
+use crate::pit::Pit;
 use crate::{Apic, Pics, Uart, cpuid, debug, msr, ports};
 
 /// Exit codes of AMD's manual, volume 2, appendix C.
@@ -46,6 +47,8 @@ pub mod exception {
     pub const PROTECTION: u8 = 13;
 }
 
+/// The interrupt line of the old timer.
+const TIMER_LINE: u8 = 0;
 /// The interrupt line of the serial port.
 const SERIAL_LINE: u8 = 4;
 /// RFLAGS: interrupts are let in.
@@ -122,6 +125,7 @@ pub struct Machine {
     pub(crate) session: [u8; 36],
     pub(crate) uart: Uart,
     pub(crate) pics: Pics,
+    pub(crate) pit: Pit,
     pub(crate) apic: Apic,
     pub(crate) debug: [u64; 8],
     /// What the guest said about itself for dumps.
@@ -140,6 +144,7 @@ impl Machine {
             session,
             uart: Uart::default(),
             pics: Pics::default(),
+            pit: Pit::default(),
             apic: Apic::default(),
             debug: debug::RESET,
             coredump: None,
@@ -158,7 +163,7 @@ impl Machine {
     #[must_use]
     pub fn wakes(&self, now: u64) -> Option<u64> {
         let retry = self.is_stuck.then(|| now.saturating_add(RETRY));
-        self.apic.wakes().into_iter().chain(retry).min()
+        self.apic.wakes().into_iter().chain(self.pit.wakes()).chain(retry).min()
     }
 
     /// Gives the CPU the next interrupt, if there is one: whether the guest has
@@ -169,6 +174,11 @@ impl Machine {
     /// The host's.
     pub fn pass_interrupts(&mut self, host: &mut impl Host) -> Result<bool> {
         self.apic.tick(host.now());
+        if self.pit.tick(host.now()) {
+            // An edge.
+            self.pics.set_line(TIMER_LINE, true);
+            self.pics.set_line(TIMER_LINE, false);
+        }
         self.pics.set_line(SERIAL_LINE, self.uart.interrupts());
         self.is_stuck = false;
         if let Some(vector) = self.pics.next().filter(|_| self.apic.passes_pic()) {

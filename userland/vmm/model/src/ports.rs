@@ -1,5 +1,5 @@
-//! I/O ports: the serial port, the old interrupt controllers, and two ways to
-//! turn the machine off. At every other port there is nothing: what is read
+//! I/O ports: the serial port, the old interrupt controllers and timer, and two
+//! ways to turn the machine off. At every other port there is nothing: what is read
 //! there is all ones, what is written is lost.
 
 use postern_abi::harness::{EXIT_PORT, EXIT_SUCCESS};
@@ -8,7 +8,7 @@ use postern_syscall::vcpu::register::RAX;
 
 use crate::exit::{End, Next, behind};
 use crate::machine::{Host, Machine};
-use crate::pic;
+use crate::{pic, pit};
 
 /// The serial port.
 const SERIAL: u16 = 0x3f8;
@@ -37,17 +37,20 @@ pub fn access(machine: &mut Machine, host: &mut impl Host, exit: &Exit) -> Next 
             return Next::End(end);
         }
     } else if bytes == 4 {
-        *rax = read(machine, port).into();
+        *rax = read(machine, host, port).into();
     } else {
-        *rax = *rax & !u64::from(mask) | u64::from(read(machine, port) & mask);
+        *rax = *rax & !u64::from(mask) | u64::from(read(machine, host, port) & mask);
     }
     Next::Resume(registers)
 }
 
-fn read(machine: &mut Machine, port: u16) -> u32 {
+fn read(machine: &mut Machine, host: &impl Host, port: u16) -> u32 {
     match port {
         SERIAL..=LAST_SERIAL => 0xffff_ff00 | u32::from(machine.uart.read(port - SERIAL)),
         port if pic::PORTS.contains(&port) => 0xffff_ff00 | u32::from(machine.pics.read(port)),
+        pit::FIRST..=pit::LAST | pit::GATE => {
+            0xffff_ff00 | u32::from(machine.pit.read(port, host.now()))
+        }
         _ => u32::MAX,
     }
 }
@@ -65,6 +68,7 @@ fn write(machine: &mut Machine, host: &mut impl Host, port: u16, value: u32) -> 
         }
         POWER if value & SOFT_OFF != 0 => return Some(End::Off(0)),
         port if pic::PORTS.contains(&port) => machine.pics.write(port, value as u8),
+        pit::FIRST..=pit::LAST | pit::GATE => machine.pit.write(port, value as u8, host.now()),
         _ => {}
     }
     None

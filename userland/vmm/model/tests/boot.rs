@@ -135,11 +135,12 @@ fn loaded(config: &BootloaderConfig) -> Result<(Start, Bytes), String> {
 fn info(start: &Start, memory: &Bytes) -> &'static mut BootInfo {
     let root = start.system.cr[2];
     let place = |at| memory.translate(root, at).expect("it is mapped").0;
-    let page: Vec<u64> = (0..512).map(|word| memory.word(place(start.info) + 8 * word)).collect();
+    let page: Vec<u64> =
+        (0..512).map(|word| memory.word(place(start.arguments[0]) + 8 * word)).collect();
     // The list of regions is at an address of the guest's: move it here.
     let list = core::mem::offset_of!(BootInfo, memory_regions) / 8;
     let here = page.leak();
-    here[list] = here.as_ptr() as u64 + (here[list] - start.info);
+    here[list] = here.as_ptr() as u64 + (here[list] - start.arguments[0]);
     // SAFETY: the bytes are aligned for it and never freed. That they are a
     // valid value is what is tested; the layout is that of C.
     unsafe { &mut *here.as_mut_ptr().cast() }
