@@ -8,7 +8,7 @@
 use std::fs;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -29,6 +29,8 @@ pub const GDB: &str = "gdb";
 pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Where programs are loaded (userland/runtime/src/memory.rs).
 const IMAGE: u64 = 0x40_0000;
+/// How long a script may take.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// The commands of gdb that know Postern.
 const COMMANDS: &str = include_str!("gdb/postern.py");
 
@@ -85,7 +87,7 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     if let Some(script) = &options.script {
         gdb.arg("-batch").arg("-x").arg(script);
     }
-    let status = gdb.status().context("cannot start gdb")?;
+    let status = wait(gdb.spawn().context("cannot start gdb")?, options.script.is_some());
     done.store(true, Ordering::Relaxed);
     let ended = console.join().map_err(|_| anyhow::anyhow!("the console's thread panicked"));
     for file in [&socket, &commands, &start] {
@@ -93,7 +95,25 @@ pub fn main(options: &Options) -> Result<ExitCode> {
         let _ = fs::remove_file(file);
     }
     ended??;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if status?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Waits for the end of gdb. A person takes all the time, a script does not.
+fn wait(mut gdb: Child, is_script: bool) -> Result<ExitStatus> {
+    if is_script {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = gdb.try_wait().context("cannot wait for gdb")? {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        // It may have ended just now.
+        let _ = gdb.kill();
+        let _ = gdb.wait();
+        bail!("gdb was not done with its script after {} s", PATIENCE.as_secs());
+    }
+    gdb.wait().context("cannot wait for gdb")
 }
 
 /// What gdb begins with: symbols, commands, the connection.

@@ -48,8 +48,6 @@ pub struct Machine {
 pub enum Debugger {
     /// Nowhere.
     None,
-    /// At TCP port 1234; the machine waits for it.
-    Port,
     /// At a Unix socket, which QEMU makes; the machine waits for it.
     Socket(PathBuf),
 }
@@ -79,9 +77,6 @@ impl Machine {
         }
         match &self.debugger {
             Debugger::None => {}
-            Debugger::Port => {
-                qemu.args(["-s", "-S"]);
-            }
             Debugger::Socket(path) => {
                 let socket = format!("unix:{},server=on,wait=off", path.display());
                 qemu.args(["-S", "-gdb", &socket]);

@@ -7,7 +7,7 @@
 #                            so that `bt`, `info locals` and `x` are its own
 #   postern back             back to the CPU; done by itself before it goes on
 #   postern program NAME     the symbols of a program, which all lie at one address
-#   postern break NAME PLACE a breakpoint in one program only
+#   postern break NAME PLACE a breakpoint in one program only, or in the `kernel`
 #
 # Reads the kernel's state by its debug information and changes none of it. The
 # view sets registers of the CPU, and gives them back before the CPU runs on.
@@ -185,18 +185,37 @@ class View:
         gdb.execute("set language auto", to_string=True)
 
 
+def address_of(place, of_kernel):
+    """Where a function, or a line of a file, is: in the kernel, or not."""
+    def decode(text):
+        try:
+            _, found = gdb.decode_line(text)
+        except gdb.error:
+            return []
+        return [at.pc for at in found or () if (at.pc >> 63 != 0) == of_kernel]
+
+    found = decode(place)
+    if not found:
+        # Names of generic functions have their types with them.
+        listed = gdb.execute(f"info functions {re.escape(place)}", to_string=True)
+        names = re.findall(rf"fn (\S*\b{re.escape(place)}(?:<.*?>)?)\(", listed)
+        found = [pc for name in names for pc in decode(name)]
+    if not found:
+        raise gdb.GdbError(f"postern break: nothing is called `{place}` there, or all of it is inlined")
+    return found[0]
+
+
 class Breakpoint(gdb.Breakpoint):
-    """One that ends only one program."""
+    """One that stops only one program, or the kernel."""
 
     def __init__(self, name, place):
         Symbols.use(name)
-        _, found = gdb.decode_line(place)
-        if not found:
-            raise gdb.GdbError(f"`{name}` has no {place}")
         self.name = name
-        super().__init__(f"*{found[0].pc:#x}")
+        super().__init__(f"*{address_of(place, name == 'kernel'):#x}")
 
     def stop(self):
+        if self.name == "kernel":
+            return True
         _, thread = current()
         return thread is not None and not in_kernel() and program_of(thread) == self.name
 
@@ -294,7 +313,7 @@ class Program(Sub):
 class Break(Sub):
     def invoke(self, argument, from_tty):
         name, _, place = argument.partition(" ")
-        if name not in PROGRAMS or not place:
+        if name != "kernel" and name not in PROGRAMS or not place:
             raise gdb.GdbError("postern break: PROGRAM PLACE, as in `postern break shell main`")
         Breakpoint(name, place)
 
@@ -306,7 +325,7 @@ Gates("gates", "List the gates, and where they lead.")
 Thread("thread", "Show the view of a thread: postern thread N.")
 Back("back", "Back to the view of the CPU.")
 Program("program", "Use the symbols of a program: postern program NAME.")
-Break("break", "Set a breakpoint in one program: postern break NAME PLACE.")
+Break("break", "Set a breakpoint in one program, or the kernel: postern break NAME PLACE.")
 
 for command in ["continue", "step", "stepi", "next", "nexti", "finish", "until", "detach", "kill"]:
     gdb.execute(f"define hook-{command}\npython View.back()\nend")

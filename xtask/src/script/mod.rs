@@ -6,6 +6,7 @@
 //! Must never count a script as passed that was not played to its end.
 
 mod app;
+mod debugged;
 mod fresh;
 mod judge;
 mod model;
@@ -58,6 +59,8 @@ enum Test {
     Fresh,
     /// `cargo xtask trace` shows calls across servers.
     Traced,
+    /// `cargo xtask gdb` stops where it is told to.
+    Debugged,
 }
 
 /// The names of the scripts that match a filter, as tests: those of `app`, or
@@ -81,6 +84,7 @@ pub fn run(wanted: &Wanted<'_>, print: fn(&Report, &mut Symbols, bool)) -> Resul
             Test::Example(file, app) => play(&file, wanted, Some(&app), &mut systems),
             Test::Fresh => fresh::test(),
             Test::Traced => traced::test(),
+            Test::Debugged => debugged::test(),
         };
         let (verdict, output) = match done {
             Ok(done) => done,
@@ -113,6 +117,7 @@ fn tests(filter: &str, app: Option<&Path>) -> Result<Vec<(String, Test)>> {
     if app.is_none() {
         tests.push((fresh::NAME.to_owned(), Test::Fresh));
         tests.push((traced::NAME.to_owned(), Test::Traced));
+        tests.push((debugged::NAME.to_owned(), Test::Debugged));
         tests.extend(examples()?);
     }
     tests.retain(|test| test.0.contains(filter));
