@@ -34,6 +34,13 @@ const PORT_PAGES: u64 = 3;
 /// Pages of the map of intercepted MSRs.
 const MSR_PAGES: u64 = 2;
 
+/// The guest's own MSRs: bases of FS and GS, and the one that SWAPGS exchanges.
+/// VMLOAD and VMSAVE switch them, and an operating system writes one with each
+/// switch of threads.
+const FIRST_OWN: u32 = 0xc000_0100;
+/// See above.
+const LAST_OWN: u32 = 0xc000_0102;
+
 /// What all virtual CPUs share.
 #[derive(Debug, Clone, Copy)]
 pub struct Svm {
@@ -41,7 +48,8 @@ pub struct Svm {
     host: Frame,
     /// Physical address of the map of ports, all of them intercepted.
     ports: u64,
-    /// Physical address of the map of MSRs, all of them intercepted.
+    /// Physical address of the map of MSRs, all of them intercepted but the
+    /// guest's own.
     msrs: u64,
 }
 
@@ -61,6 +69,7 @@ impl Svm {
         save.zero();
         let ports = filled(early, PORT_PAGES);
         let msrs = filled(early, MSR_PAGES);
+        pass(msrs, FIRST_OWN..=LAST_OWN);
         // SAFETY: allows the SVM instructions, to the kernel only; the frame
         // for the host's state is nobody else's.
         unsafe {
@@ -76,6 +85,18 @@ impl Svm {
     #[must_use]
     pub const fn host_block(self) -> u64 {
         self.host.physical()
+    }
+}
+
+/// Takes MSRs of the second range, from `0xc000_0000` on, out of a map: two bits
+/// for each, from the middle of its first page on.
+fn pass(map: u64, msrs: core::ops::RangeInclusive<u32>) {
+    // SAFETY: a frame of the map, which was just taken and nobody else uses yet.
+    let frame = unsafe { Frame::new(map) };
+    for msr in msrs {
+        let bit = PAGE as usize * 8 / 2 + 2 * (msr & 0x1fff) as usize;
+        let (word, shift) = (bit / 64, bit % 64);
+        frame.set_word(word, frame.word(word) & !(3 << shift));
     }
 }
 

@@ -33,6 +33,27 @@ pub fn outside(given: &Given) {
     println!("there was something");
 }
 
+/// Asks for interrupts as often as can be, of both timers, and counts what comes.
+pub fn ticks(_: &Given) {
+    let rate = u64::from(core::arch::x86_64::__cpuid(0x4000_0010).eax) * 1000;
+    let before = bare::count(bare::TICKS) + bare::count(bare::OLD_TICKS);
+    bare::set_timer(1 << 17);
+    bare::start_countdown(1);
+    bare::set_old_timer(1);
+    let (start, wait) = (bare::ticks(), rate / 50);
+    while bare::ticks() - start < wait {
+        core::hint::spin_loop();
+    }
+    bare::start_countdown(0);
+    bare::set_old_timer(0);
+    let milliseconds = (bare::ticks() - start) * 1000 / rate;
+    let count = bare::count(bare::TICKS) + bare::count(bare::OLD_TICKS) - before;
+    // Ten of each in a millisecond.
+    let is_bounded = (10..=20 * milliseconds + 4).contains(&count);
+    println!("ticks: {}", if is_bounded { "bounded" } else { "too few or too many" });
+    bare::set_timer(1 << 16);
+}
+
 /// Dies.
 pub fn triple(_: &Given) {
     println!("no interrupt table");

@@ -56,6 +56,7 @@ const COMMANDS: &[Command] = &[
     ("registers", works::registers),
     ("spin", hostile::spin),
     ("outside", hostile::outside),
+    ("ticks", hostile::ticks),
     ("triple", hostile::triple),
     ("flood", hostile::flood),
     ("msrs", hostile::msrs),

@@ -6,6 +6,10 @@
 
 /// Ticks of the timer in a second: a tick is a nanosecond.
 pub const RATE: u64 = 1_000_000_000;
+/// The least time between two ticks of a timer that comes again and again, in
+/// nanoseconds: a guest that asks for more has its monitor busy, and with it all
+/// that is less urgent.
+pub const LEAST_PERIOD: u64 = 100_000;
 /// MSR of the mode and the address.
 pub const BASE: u32 = 0x1b;
 /// MSR of the deadline.
@@ -172,12 +176,19 @@ impl Apic {
         (count != 0).then_some(count)
     }
 
+    const fn is_periodic(&self) -> bool {
+        self.table[TIMER] & MODE == PERIODIC
+    }
+
     /// When the timer wants to be looked at.
     #[must_use]
     pub fn wakes(&self) -> Option<u64> {
         match self.deadline {
             Some((_, time)) => Some(time),
-            None => Some(self.started?.saturating_add(self.period()?)),
+            None => {
+                let least = if self.is_periodic() { LEAST_PERIOD } else { 0 };
+                Some(self.started?.saturating_add(self.period()?.max(least)))
+            }
         }
     }
 
@@ -187,7 +198,7 @@ impl Apic {
             return;
         }
         let entry = self.table[TIMER];
-        match self.period().filter(|_| entry & MODE == PERIODIC) {
+        match self.period().filter(|_| self.is_periodic()) {
             // What was missed is not made up for.
             Some(period) => {
                 let started = self.started.unwrap_or(now);
@@ -382,11 +393,16 @@ mod tests {
     #[test]
     fn the_timer_counts_down_again_and_again() {
         let mut apic = on();
-        for (msr, value) in [(0x83e, 0b1011), (0x832, 0x2_00f0), (0x838, 100)] {
+        for (msr, value) in [(0x83e, 0b1011), (0x832, 0x2_00f0), (0x838, 100_000)] {
             assert_eq!(apic.write(msr, value, 0), Some(()));
         }
-        apic.tick(350);
-        assert_eq!((apic.next(), apic.wakes()), (Some(0xf0), Some(400)));
+        apic.tick(350_000);
+        assert_eq!((apic.next(), apic.wakes()), (Some(0xf0), Some(400_000)));
+        // As often as that, and no more.
+        assert_eq!(apic.write(0x838, 1, 400_000), Some(()));
+        assert_eq!(apic.wakes(), Some(400_000 + LEAST_PERIOD));
+        apic.tick(500_000);
+        assert_eq!(apic.wakes(), Some(500_000 + LEAST_PERIOD));
     }
 
     #[test]

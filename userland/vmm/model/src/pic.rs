@@ -120,7 +120,7 @@ impl Pics {
         }
     }
 
-    /// The guest reads one of [`PORTS`].
+    /// The guest reads one of `PORTS`.
     #[must_use]
     pub fn read(&self, port: u16) -> u8 {
         let chip = &self.chips[usize::from(port >> 7 & 1)];
@@ -131,7 +131,7 @@ impl Pics {
         }
     }
 
-    /// The guest writes one of [`PORTS`].
+    /// The guest writes one of `PORTS`.
     pub fn write(&mut self, port: u16, value: u8) {
         let chip = &mut self.chips[usize::from(port >> 7 & 1)];
         if port & 1 == 0 {

@@ -3,6 +3,8 @@
 //!
 //! Its clock runs at 3,579,545 / 3 Hz.
 
+use crate::apic;
+
 /// Ports of the three channels and of commands.
 pub const FIRST: u16 = 0x40;
 /// See above.
@@ -132,6 +134,8 @@ pub struct Pit {
     gate: u8,
     /// How many periods of channel 0 have interrupted.
     told: u64,
+    /// When it did last.
+    last: u64,
 }
 
 impl Pit {
@@ -144,7 +148,8 @@ impl Pit {
             return None;
         }
         let at = channel.period().saturating_mul(self.told.saturating_add(1));
-        Some(started.saturating_add(nanoseconds(at)))
+        let time = started.saturating_add(nanoseconds(at));
+        Some(time.max(self.last.saturating_add(apic::LEAST_PERIOD)))
     }
 
     /// It is `now`: whether channel 0 interrupts. What was missed is not made up
@@ -153,12 +158,13 @@ impl Pit {
         if self.wakes().is_none_or(|time| time > now) {
             return false;
         }
+        self.last = now;
         let channel = &self.channels[0];
         self.told = channel.gone(now).unwrap_or(0).div_euclid(channel.period()).max(self.told + 1);
         true
     }
 
-    /// The guest reads a port from [`FIRST`] to [`LAST`], or [`GATE`].
+    /// The guest reads a port from `FIRST` to `LAST`, or `GATE`.
     pub fn read(&mut self, port: u16, now: u64) -> u8 {
         match port {
             // The refresh of memory is something that changes.
@@ -282,6 +288,14 @@ mod tests {
             set(&mut pit, 0, mode, 1193, time);
             assert!(pit.wakes().is_some_and(|next| next > time));
         }
+    }
+
+    #[test]
+    fn it_interrupts_as_often_as_that_and_no_more() {
+        let mut pit = Pit::default();
+        set(&mut pit, 0, 2, 1, MILLISECOND);
+        assert!(pit.tick(2 * MILLISECOND));
+        assert_eq!(pit.wakes(), Some(2 * MILLISECOND + apic::LEAST_PERIOD));
     }
 
     #[test]
