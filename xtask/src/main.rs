@@ -5,6 +5,8 @@
 //! that the kernel and programs need too: that is `postern_abi`'s.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod abi_text;
 mod archive;
 mod bench;
 mod build;

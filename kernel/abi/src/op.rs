@@ -195,7 +195,7 @@ pub mod thread {
 /// that caused it, w4.. the general registers rip rax rbx rcx rdx rsi rdi rbp rsp
 /// rflags r8-r15; last a word of state: bits 0-1 the privilege level, bit 8 an
 /// interrupt could be taken now, bit 9 one is pending. The answer's w0 is as
-/// for faults ([`super::fault`]), w1.. are new values of these registers, as
+/// for faults ([`fault`]), w1.. are new values of these registers, as
 /// many as there are.
 pub mod vcpu {
     /// w0.. the system registers: CR0 CR2 CR3 CR4 EFER PAT STAR LSTAR CSTAR

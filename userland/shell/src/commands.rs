@@ -16,14 +16,17 @@ use crate::vm;
 pub type Outcome = Result<(), CallError<Error>>;
 
 /// A command: its name, what to type, what it does.
-struct Command {
-    name: &'static str,
-    usage: &'static str,
-    about: &'static str,
-    run: fn(&str, SupervisorClient) -> Outcome,
+pub struct Command<Run> {
+    pub name: &'static str,
+    pub usage: &'static str,
+    pub about: &'static str,
+    pub run: Run,
 }
 
-const COMMANDS: &[Command] = &[
+/// What the supervisor does for a command.
+type Supervised = fn(&str, SupervisorClient) -> Outcome;
+
+const COMMANDS: &[Command<Supervised>] = &[
     Command { name: "help", usage: "", about: "list the commands", run: help },
     Command { name: "ps", usage: "", about: "list the programs", run: ps },
     Command { name: "mem", usage: "", about: "show who uses how much memory", run: mem },

@@ -15,6 +15,7 @@ use postern_runtime::protocol::supervisor::SupervisorClient;
 use postern_runtime::relay::{self, RelayBuf};
 use postern_runtime::{Env, own, println};
 
+use crate::commands::Command;
 use crate::format::Size;
 
 /// Bytes that `cat` and `cp` move at a time.
@@ -43,15 +44,10 @@ impl Servers {
 
 type Outcome = Result<(), String>;
 
-/// A command: its name, what to type, what it does.
-pub struct Command {
-    pub name: &'static str,
-    pub usage: &'static str,
-    pub about: &'static str,
-    pub run: fn(&str, &Servers) -> Outcome,
-}
+/// What these servers do for a command.
+type Served = fn(&str, &Servers) -> Outcome;
 
-pub const COMMANDS: &[Command] = &[
+pub const COMMANDS: &[Command<Served>] = &[
     Command { name: "ls", usage: "[PATH]", about: "list a directory", run: ls },
     Command { name: "cat", usage: "PATH", about: "print a file", run: cat },
     Command { name: "write", usage: "PATH TEXT", about: "make a file of one line", run: write },

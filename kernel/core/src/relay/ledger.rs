@@ -1,7 +1,7 @@
 //! Who holds which segment: the state, and what the rules ask of whoever keeps
 //! it.
 //!
-//! The rules are in [`super::own`] and [`super::loan`] and know neither kernel
+//! The rules are in `relay::own` and `relay::loan` and know neither kernel
 //! nor machine: the kernel is one [`Ledger`], and the model that is checked
 //! exhaustively is another, so both follow the same code. A rule checks
 //! everything before it changes anything, and takes a number of steps that

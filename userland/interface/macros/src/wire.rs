@@ -104,7 +104,7 @@ fn enumeration(item: &DeriveInput, root: &Tokens) -> Result<(Tokens, Tokens, Tok
             Some((_, value)) => syn::parse2::<LitInt>(quote!(#value))?.base10_parse()?,
             None => next,
         };
-        next = number + 1;
+        next = number.saturating_add(1);
         let name = &variant.ident;
         let part = parts(&variant.fields, root);
         let (pattern, put, take) = (part.pattern, part.put, part.take);
