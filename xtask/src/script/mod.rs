@@ -139,15 +139,24 @@ fn scripts(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(scripts)
 }
 
+/// The folders of the examples.
+pub fn example_folders() -> Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot list {EXAMPLES}");
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(workspace::root().join(EXAMPLES)).with_context(cannot)? {
+        let folder = entry.with_context(cannot)?.path();
+        if folder.join("Cargo.toml").is_file() {
+            folders.push(folder);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
 /// The scripts of the examples. An example without one is a mistake.
 fn examples() -> Result<Vec<(String, Test)>> {
-    let folder = workspace::root().join(EXAMPLES);
     let mut tests = Vec::new();
-    for app in fs::read_dir(&folder).with_context(|| format!("cannot list {EXAMPLES}"))? {
-        let app = app.with_context(|| format!("cannot list {EXAMPLES}"))?.path();
-        if !app.join("Cargo.toml").is_file() {
-            continue;
-        }
+    for app in example_folders()? {
         let found = scripts(&app.join("tests"))?;
         ensure!(!found.is_empty(), "the example {} has no test", workspace::shown(&app));
         for (stem, path) in found {
