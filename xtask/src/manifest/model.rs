@@ -97,4 +97,7 @@ pub struct Gate {
     pub rights: Rights,
     /// The label, if the manifest chooses it.
     pub label: Option<Spot<u64>>,
+    /// It is known that calls can come back in a circle; they have timeouts, or
+    /// expect no answer.
+    pub cycle: bool,
 }

@@ -231,13 +231,15 @@ fn unknown(name: Spot<&str>, known: &[&'static str], what: &str, mistakes: &mut 
 /// `"console"`, or `{ server = "console", rights = "w", label = 4096 }`.
 fn gate(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Gate> {
     if let toml::de::DeValue::String(_) = value.inner {
-        return Some(Gate { server: value.text(mistakes)?, rights: Rights::R, label: None });
+        let server = value.text(mistakes)?;
+        return Some(Gate { server, rights: Rights::R, label: None, cycle: false });
     }
     let place = value.place;
     let mut table = value.table("a gate", mistakes)?;
     let server = table.take("server");
     let rights = table.take("rights").map(|value| value::rights(value, mistakes));
     let label = table.take("label").map(|value| label(value, mistakes));
+    let cycle = table.take("cycle").map(|value| value.truth(mistakes));
     table.finish(mistakes);
     let Some(server) = server else {
         mistakes
@@ -250,6 +252,7 @@ fn gate(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Gate> {
         server,
         rights: rights.unwrap_or(Some(Rights::R))?,
         label: label.unwrap_or(Some(None))?,
+        cycle: cycle.unwrap_or(Some(false))?,
     })
 }
 
