@@ -270,8 +270,8 @@ impl<M: Machine> Kernel<M> {
 
     /// To be called after each change of what [`Kernel::general_only`] tells.
     pub(crate) fn settle_paths(&mut self) {
-        self.general_only =
-            !self.fast_paths || self.work_list.is_some() || self.fpu_owner.is_some();
+        let special = self.fpu_owner.is_some() || self.trace.is_some();
+        self.general_only = !self.fast_paths || self.work_list.is_some() || special;
     }
 }
 

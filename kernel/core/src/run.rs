@@ -3,6 +3,7 @@
 use core::cmp::Ordering;
 use postern_abi::stretch::{Cause, Entry};
 
+use postern_abi::trace::Event;
 use postern_abi::{ErrorCode, ErrorNumber};
 use postern_arena::{Arena, Ref};
 
@@ -351,6 +352,7 @@ impl<M: Machine> Kernel<M> {
     /// may come early, for nothing, or for what is no longer wanted.
     pub fn timer(&mut self) {
         self.stretch_begins(Cause::new(Entry::Timer, 0));
+        self.trace(Event::Timer, self.current, [0; 2]);
         self.clock.timers += 1;
         self.clock.armed = None;
         let now = self.machine.now();
@@ -502,6 +504,7 @@ impl<M: Machine> Kernel<M> {
             }
             self.activate_current();
             self.clock.switches += 1;
+            self.trace_switch();
         }
         let payer = self.payer();
         let (mut slice, mut rival) = (0, false);

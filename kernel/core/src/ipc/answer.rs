@@ -153,6 +153,7 @@ impl<M: Machine> Kernel<M> {
         if !waits {
             return Err(ErrorCode::send(ErrorNumber::NotExistent));
         }
+        self.trace_reply(thread, caller.thread, tag, 0);
         if faulted {
             self.detach(caller.thread);
             self.fault_answered(caller.thread, &Answered { by: thread, label, tag, words });

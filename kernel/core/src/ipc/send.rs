@@ -3,6 +3,7 @@
 use postern_abi::rights::Kind;
 use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
+use postern_abi::trace::Event;
 use postern_abi::{ErrorCode, ErrorNumber, Phase, Rights, utcb};
 use postern_arena::Ref;
 
@@ -183,6 +184,7 @@ impl<M: Machine> Kernel<M> {
         if !self.limit(thread, send, utcb::SEND_DEADLINE) {
             return Err(self.not_sent_in_time(queue));
         }
+        self.trace(Event::Wait, Some(thread), [0, message.subject()]);
         if self.current == Some(thread) {
             self.current = None;
         }
