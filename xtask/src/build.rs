@@ -25,6 +25,8 @@ pub enum Profile {
     Checked,
     /// Without optimisation.
     Debug,
+    /// What ships, with all debug information.
+    Debugger,
 }
 
 impl Profile {
@@ -33,6 +35,7 @@ impl Profile {
             Self::Release => "release",
             Self::Checked => "checked",
             Self::Debug => "dev",
+            Self::Debugger => "debugger",
         }
     }
 }
@@ -99,7 +102,7 @@ pub fn programs(packages: &[&str], profile: Profile) -> Result<Vec<Program>> {
 ///
 /// Cargo runs in the top folder of this repository, so that the flags and the
 /// toolchain are those of all other programs.
-pub fn app(app: &App) -> Result<Vec<Program>> {
+pub fn app(app: &App, profile: Profile) -> Result<Vec<Program>> {
     let mut cargo = workspace::bare_metal_cargo();
     cargo.args(["build", "--bins", "--target", BARE_METAL, "--profile", Profile::Release.name()]);
     cargo.arg("--manifest-path").arg(app.folder.join("Cargo.toml"));
@@ -108,7 +111,8 @@ pub fn app(app: &App) -> Result<Vec<Program>> {
         cargo.arg("--target-dir").arg(root.join("target/apps"));
     }
     // Names for the addresses in crash reports.
-    cargo.args(["--config", "profile.release.debug='line-tables-only'"]);
+    let debug = if profile == Profile::Debugger { "full" } else { "line-tables-only" };
+    cargo.arg("--config").arg(format!("profile.release.debug='{debug}'"));
     let text = format!("building {} in {}", app.package, workspace::shown(&app.folder));
     step::say(&text);
     executables(&mut cargo).with_context(|| format!("{text} failed"))

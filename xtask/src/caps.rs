@@ -87,6 +87,7 @@ fn words(capability: &Capability) -> String {
     match &capability.object {
         Object::Log => "log: the kernel's, to write".into(),
         Object::Clock => "scheduler: to read the time".into(),
+        Object::Trace => "scheduler: to trace the system".into(),
         Object::Archive => "memory: the boot archive, to read".into(),
         Object::Scheduler { maximum } => format!("scheduler: priorities up to {maximum}"),
         Object::Ports { first, count } => {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::workspace::{self, BARE_METAL};
-use crate::{setup, step};
+use crate::{script, setup, step};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -33,6 +33,11 @@ pub fn main(options: &Options) -> Result<ExitCode> {
     };
     check("format", workspace::cargo().args(["fmt", "--all", "--check"]));
     check("format of boot/", workspace::boot_cargo().args(["fmt", "--check"]));
+    for example in script::example_folders()? {
+        let mut cargo = workspace::cargo();
+        cargo.args(["fmt", "--check", "--manifest-path"]).arg(example.join("Cargo.toml"));
+        check("format of an example", &mut cargo);
+    }
     let clippy = ["clippy", "--quiet"];
     let deny = ["--", "-D", "warnings"];
     check("clippy, host", workspace::cargo().args(clippy).arg("--all-targets").args(deny));

@@ -15,6 +15,7 @@ mod check;
 #[cfg(test)]
 mod conformance;
 mod elf;
+mod gdb;
 mod guests;
 #[cfg(test)]
 mod guide;
@@ -37,6 +38,7 @@ mod symbols;
 mod system;
 mod terminal;
 mod test;
+mod trace;
 mod workspace;
 
 use std::process::ExitCode;
@@ -55,10 +57,16 @@ struct Arguments {
 enum Command {
     /// Start Postern in QEMU, with the serial console on this terminal
     Run(run::Options),
+    /// Start Postern in QEMU under gdb, with the symbols of the kernel and of
+    /// every program
+    Gdb(gdb::Options),
     /// Run the tests on the host and in QEMU
     Test(test::Options),
     /// Count instructions of kernel paths in QEMU
     Bench(bench::Options),
+    /// Run commands with the kernel's trace on, and write what happened for
+    /// Perfetto
+    Trace(trace::Options),
     /// Write disk images for BIOS and UEFI machines
     Image(image::Options),
     /// Make a crate with a server, its client and a test
@@ -72,8 +80,10 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(options) => run::main(&options),
+        Command::Gdb(options) => gdb::main(&options),
         Command::Test(options) => test::main(&options),
         Command::Bench(options) => bench::main(&options),
+        Command::Trace(options) => trace::main(&options),
         Command::Image(options) => image::main(&options),
         Command::New(options) => new::main(&options),
         Command::Caps(options) => caps::main(&options),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -47,8 +48,6 @@ pub struct Machine {
 pub enum Debugger {
     /// Nowhere.
     None,
-    /// At TCP port 1234; the machine waits for it.
-    Port,
     /// At a Unix socket, which QEMU makes; the machine waits for it.
     Socket(PathBuf),
 }
@@ -78,9 +77,6 @@ impl Machine {
         }
         match &self.debugger {
             Debugger::None => {}
-            Debugger::Port => {
-                qemu.args(["-s", "-S"]);
-            }
             Debugger::Socket(path) => {
                 let socket = format!("unix:{},server=on,wait=off", path.display());
                 qemu.args(["-S", "-gdb", &socket]);
@@ -168,8 +164,21 @@ pub struct Guest {
 impl Guest {
     /// Starts the machine.
     pub fn start(machine: &Machine) -> Result<Self> {
-        let mut child = machine
-            .command()?
+        let guest = Self::spawn(machine.command()?)?;
+        end_when_told_to_stop(&guest.child)?;
+        Ok(guest)
+    }
+
+    /// Starts the machine where Ctrl-C does not reach it; whoever calls this
+    /// ends it.
+    pub fn start_apart(machine: &Machine) -> Result<Self> {
+        let mut command = machine.command()?;
+        command.process_group(0);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Result<Self> {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -179,7 +188,6 @@ impl Guest {
         let output = child.stdout.take().context("QEMU has no output")?;
         let mut errors = child.stderr.take().context("QEMU has no error output")?;
         let child = Arc::new(Mutex::new(child));
-        end_when_told_to_stop(&child)?;
         let (sender, events) = channel();
         let to_reader = sender.clone();
         thread::spawn(move || forward(output, &to_reader));

@@ -20,10 +20,8 @@ use crate::qemu::{CPU, Debugger, Event, Guest, Machine, Outcome};
 use crate::symbols::{Filter, Symbols};
 use crate::system::{Firmware, System};
 use crate::terminal::Raw;
-use crate::{prompt, setup, step, workspace};
+use crate::{prompt, setup, step};
 
-/// Where the kernel is linked to (its `BootloaderConfig`), for the debugger.
-pub const KERNEL_BASE: u64 = 0xffff_ffff_8000_0000;
 /// Ctrl-A: the next key is for xtask.
 const ESCAPE: u8 = 1;
 /// Longer than anybody waits.
@@ -65,9 +63,6 @@ pub struct Options {
     /// The command line of the kernels from elsewhere
     #[arg(long, value_name = "TEXT", default_value = "", requires = "guest")]
     guest_cmdline: String,
-    /// Wait for a debugger before the first instruction
-    #[arg(long, conflicts_with = "exec")]
-    gdb: bool,
 }
 
 /// Runs the command.
@@ -89,14 +84,8 @@ pub fn main(options: &Options) -> Result<ExitCode> {
         memory: options.memory.clone(),
         cpu: CPU.into(),
         counted: options.counted,
-        debugger: if options.gdb { Debugger::Port } else { Debugger::None },
+        debugger: Debugger::None,
     };
-    if options.gdb {
-        println!(
-            "QEMU waits. In another terminal, type:\n  gdb -ex 'add-symbol-file {} -o {KERNEL_BASE:#x}' -ex 'target remote :1234'",
-            workspace::shown(system.kernel_elf())
-        );
-    }
     let console = Console::new(system.symbols());
     let timeout = Duration::from_secs(options.timeout);
     let outcome = match &options.exec {

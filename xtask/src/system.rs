@@ -113,16 +113,24 @@ impl System {
     /// Compiles the system of the manifest, with the programs of an app from
     /// outside if there is one.
     pub fn from_manifest(manifest: &Manifest, app: Option<&App>) -> Result<Self> {
+        Self::from_manifest_with(manifest, app, Profile::Release)
+    }
+
+    /// As [`System::from_manifest`], compiled with another profile.
+    pub fn from_manifest_with(
+        manifest: &Manifest,
+        app: Option<&App>,
+        profile: Profile,
+    ) -> Result<Self> {
         let (system, outside) = manifest.programs.split_at(manifest.system);
         let mut packages = vec![INIT.0];
         packages.extend(system.iter().filter_map(|one| Some(one.package.as_ref()?.value.as_str())));
         packages.sort_unstable();
         packages.dedup();
-        let profile = Profile::Release;
         let built = build::programs(&packages, profile)?;
         let mut programs = named(system, &built)?;
         if let Some(app) = app {
-            programs.extend(named(outside, &build::app(app)?)?);
+            programs.extend(named(outside, &build::app(app, profile)?)?);
         }
         let init = built.iter().find(|program| program.name == INIT.1);
         let init = init.with_context(|| format!("{} has no binary `{}`", INIT.0, INIT.1))?;
@@ -193,6 +201,12 @@ impl System {
             "init" => Some(&self.init.elf),
             _ => self.programs.iter().find(|one| one.name == name).map(|one| one.elf.as_path()),
         }
+    }
+
+    /// The programs, `init` among them, and their files.
+    pub fn programs(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let all = self.programs.iter().chain([&self.init]);
+        all.map(|program| (program.name.as_str(), program.elf.as_path()))
     }
 
     /// The names of all addresses that the guest can print.

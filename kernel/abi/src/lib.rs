@@ -22,6 +22,7 @@ pub mod rights;
 pub mod stretch;
 pub mod tag;
 pub mod timeout;
+pub mod trace;
 pub mod utcb;
 
 pub use code::Code;

@@ -383,6 +383,10 @@ pub mod scheduler {
     /// Take the kernel's fast paths (w1 = 1, as after boot), or the general path
     /// for everything (0): what programs see is the same. Needs D.
     pub const SET_PATHS: u64 = 0x904;
+    /// Record what happens in item 0, a memory (W needed there), as a ring
+    /// ([`crate::trace`]). Without an item: no more; w0 how many records were
+    /// written. Needs D.
+    pub const TRACE: u64 = 0x905;
 
     /// Nanoseconds of a new thread's time slice.
     pub const SLICE: u64 = 10_000_000;
@@ -573,6 +577,7 @@ pub const fn name(operation: u64) -> &'static str {
         scheduler::INFO => "scheduler: info",
         scheduler::SET_SLICE => "scheduler: set slice",
         scheduler::SET_PATHS => "scheduler: set paths",
+        scheduler::TRACE => "scheduler: trace",
         log::WRITE => "log: write",
         relay::ACTIVATE => "relay: activate",
         relay::INFO => "relay: info",

@@ -6,6 +6,7 @@ use postern_abi::op::reason;
 use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::Tag;
 use postern_abi::timeout::Timeout;
+use postern_abi::trace::Event;
 use postern_abi::{ABI_VERSION, ErrorCode, ErrorNumber, address};
 use postern_arena::Ref;
 
@@ -148,6 +149,7 @@ impl<M: Machine> Kernel<M> {
     /// Ends the current thread for good: it keeps its registers for whoever
     /// looks at the body, and nobody waits for it any more.
     pub(crate) fn end_thread(&mut self, thread: Ref<Thread<M>>, state: State, words: [u64; 4]) {
+        self.trace(Event::End, Some(thread), [words[0], words[1]]);
         self.retire_thread(thread);
         self.detach(thread);
         let Some(ended) = self.threads.get_mut(thread) else { return };

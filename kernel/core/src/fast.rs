@@ -460,7 +460,7 @@ impl<M: Machine> Kernel<M> {
     /// are off. Then no thread is the chosen
     /// one at the next way out.
     pub(crate) fn settle_paths(&mut self) {
-        self.general_only =
-            !self.fast_paths || self.work_list.is_some() || self.fpu_owner.is_some();
+        let special = self.fpu_owner.is_some() || self.trace.is_some();
+        self.general_only = !self.fast_paths || self.work_list.is_some() || special;
     }
 }

@@ -9,6 +9,7 @@ use postern_abi::op::{fault as answer, reason};
 use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
+use postern_abi::trace::Event;
 use postern_arena::Ref;
 
 use crate::Kernel;
@@ -35,6 +36,8 @@ impl<M: Machine> Kernel<M> {
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.user.form = Form::Full;
+        let rip = faulted.user.registers.rip;
+        self.trace(Event::Fault, Some(thread), [fault.vector.into(), rip]);
         if fault.vector == INVALID && self.is_hypercall(thread) {
             return self.hypercall(thread);
         }

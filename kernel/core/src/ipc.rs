@@ -17,6 +17,7 @@ pub(crate) use deliver::received;
 pub(crate) use send::{Done, Outcome, Outgoing};
 
 use postern_abi::timeout::{Timeout, Wait};
+use postern_abi::trace::Event;
 use postern_abi::{ErrorCode, utcb};
 use postern_arena::Ref;
 
@@ -71,6 +72,7 @@ impl<M: Machine> Kernel<M> {
     /// Ends the waiting of a thread with an error and makes it ready. A thread
     /// that does not wait for a message is left alone.
     pub(crate) fn interrupt_ipc(&mut self, thread: Ref<Thread<M>>, error: ErrorCode) {
+        self.trace(Event::Failed, Some(thread), [error.encode(), 0]);
         let Some(waiting) = self.threads.get_mut(thread) else { return };
         match waiting.state {
             _ if waiting.fault.is_some() => {

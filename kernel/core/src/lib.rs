@@ -53,6 +53,7 @@ pub mod sim;
 mod slots;
 #[cfg(test)]
 mod tests;
+mod trace;
 pub mod work;
 
 pub use boot::BootError;
@@ -114,6 +115,8 @@ pub struct Kernel<M: Machine> {
     /// Objects that have work to be done for (being taken apart, revoked,
     /// emptied), first one.
     work_list: Option<object::Listed>,
+    /// The trace, while it is on.
+    trace: Option<trace::Trace>,
     /// Whether the fast paths may be taken at all.
     fast_paths: bool,
     /// Whether the general path has to be taken now ([`Kernel::settle_paths`]).
@@ -170,6 +173,7 @@ impl<M: Machine> Kernel<M> {
             init: None,
             missing: Cell::new(Rights::empty()),
             work_list: None,
+            trace: None,
             fast_paths: true,
             general_only: false,
             stepped: false,

@@ -429,7 +429,8 @@ pub trait Machine: Sized {
     /// Zeroes `pages` pages of `frames` from page `first` on. The core bounds
     /// `pages`.
     fn zero(&mut self, frames: &Frames, first: u64, pages: u64);
-    /// Copies `bytes` into `frames` at byte `offset` (boot only).
+    /// Copies `bytes` into `frames` at byte `offset` (at boot, and for the trace
+    /// ring).
     fn fill(&mut self, frames: &Frames, offset: u64, bytes: &[u8]);
     /// Reads the 8-byte word at a user address of `space`, if it is mapped
     /// readable for the user; never faults. For crash reports.

@@ -3,6 +3,7 @@
 use core::cmp::Ordering;
 use postern_abi::stretch::{Cause, Entry};
 
+use postern_abi::trace::Event;
 use postern_abi::{ErrorCode, ErrorNumber};
 use postern_arena::{Arena, Ref};
 
@@ -209,14 +210,20 @@ impl<M: Machine> Kernel<M> {
             Queue::Thread(receiver) => {
                 // The queue's head lies in the arena that its links lie in.
                 let Some(found) = self.threads.get(receiver) else { return };
-                let (mut senders, mut cursor) = (found.senders, found.sender_run.cursor);
-                if cursor == Some(thread.index()) {
-                    cursor = senders.after(&mut self.threads, thread.index());
+                let mut senders = found.senders;
+                let mut cursors = [found.sender_run.cursor, found.search.cursor];
+                if cursors.contains(&Some(thread.index())) {
+                    let next = senders.after(&mut self.threads, thread.index());
+                    for cursor in &mut cursors {
+                        if *cursor == Some(thread.index()) {
+                            *cursor = next;
+                        }
+                    }
                 }
                 senders.remove(&mut self.threads, thread.index());
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
-                    receiver.sender_run.cursor = cursor;
+                    [receiver.sender_run.cursor, receiver.search.cursor] = cursors;
                 }
             }
             Queue::Partner(partner) => {
@@ -259,6 +266,7 @@ impl<M: Machine> Kernel<M> {
             Queue::Thread(receiver) => {
                 let Some(found) = self.threads.get(receiver) else { return };
                 let (mut senders, run) = (found.senders, found.sender_run.number);
+                let searching = found.search.is_running;
                 senders.push(&mut self.threads, thread.index(), priority);
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
@@ -266,6 +274,9 @@ impl<M: Machine> Kernel<M> {
                 }
                 if let Some(sender) = self.threads.get_mut(thread) {
                     sender.run_seen = run;
+                }
+                if searching {
+                    self.lead_search(receiver, thread);
                 }
             }
             Queue::Partner(partner) => {
@@ -384,6 +395,7 @@ impl<M: Machine> Kernel<M> {
     /// may come early, for nothing, or for what is no longer wanted.
     pub fn timer(&mut self) {
         self.stretch_begins(Cause::new(Entry::Timer, 0));
+        self.trace(Event::Timer, self.current, [0; 2]);
         self.clock.timers += 1;
         self.clock.armed = NEVER;
         let now = self.machine.now();
@@ -540,6 +552,7 @@ impl<M: Machine> Kernel<M> {
             }
             self.activate_current();
             self.clock.switches += 1;
+            self.trace_switch();
         }
         let payer = self.payer();
         let (mut slice, mut rival) = (0, false);

@@ -13,11 +13,12 @@ mod priority;
 mod queues;
 mod share;
 mod slices;
+mod trace;
 
 use postern_tests::bare::call::kept_registers;
 use postern_tests::board;
 
-postern_tests::subject!(priority, queues, share, slices, idle, donation, lifecycle);
+postern_tests::subject!(priority, queues, share, slices, idle, donation, lifecycle, trace);
 
 /// Words of the board that these tests use: a flag that ends spinning, and a
 /// log of what ran.

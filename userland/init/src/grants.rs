@@ -126,6 +126,7 @@ impl Grants {
         Ok(match object {
             Object::Log => (boot.log.item(Rights::W), Kind::Log),
             Object::Clock => (boot.scheduler.item(Rights::R), Kind::Scheduler),
+            Object::Trace => (boot.scheduler.item(Rights::R | Rights::D), Kind::Scheduler),
             Object::Archive => (boot.archive_memory.item(Rights::R), Kind::Memory),
             Object::Scheduler { maximum } => {
                 let scheduler = slots::fill("creating a scheduler", "factory", |slot| {

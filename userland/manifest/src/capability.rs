@@ -25,6 +25,8 @@ pub enum Object<'a> {
     Clock,
     /// The boot archive, to read.
     Archive,
+    /// The scheduler with the right to turn the kernel's trace on.
+    Trace,
     /// The right to set priorities up to `maximum`.
     Scheduler {
         /// The highest priority that it can set.
@@ -76,6 +78,7 @@ impl Object<'_> {
             Self::Irq { .. } => 6,
             Self::Factory { .. } => 7,
             Self::Gate(_) => 8,
+            Self::Trace => 9,
         }
     }
 }
@@ -91,6 +94,7 @@ impl<'a> Element<'a> for Capability<'a> {
             5 => Object::Ports { first: cursor.u16()?, count: cursor.u32()? },
             6 => Object::Irq { line: cursor.u32()? },
             7 => Object::Factory { quota: cursor.u64()? },
+            9 => Object::Trace,
             8 => {
                 let server = cursor.text()?;
                 let rights = Rights::from_bits(cursor.u8()?)?;

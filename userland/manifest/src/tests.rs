@@ -31,6 +31,7 @@ fn objects() -> Vec<Object<'static>> {
         Object::Log,
         Object::Clock,
         Object::Archive,
+        Object::Trace,
         Object::Scheduler { maximum: 150 },
         Object::Ports { first: 0, count: 65536 },
         Object::Irq { line: 23 },

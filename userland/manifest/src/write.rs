@@ -62,7 +62,7 @@ fn capability(bytes: &mut Vec<u8>, capability: &Capability<'_>) -> Option<()> {
     name(bytes, capability.name)?;
     bytes.push(capability.object.number());
     match capability.object {
-        Object::Log | Object::Clock | Object::Archive => {}
+        Object::Log | Object::Clock | Object::Archive | Object::Trace => {}
         Object::Scheduler { maximum } => bytes.push(maximum),
         Object::Ports { first, count } => {
             bytes.extend(first.to_le_bytes());

@@ -64,6 +64,18 @@ const COMMANDS: &[Command<Supervised>] = &[
         about: "guests of virtual machines; `vm` says more",
         run: vm::command,
     },
+    Command {
+        name: "top",
+        usage: "[TIMES] [MS]",
+        about: "show CPU time, calls and messages by program",
+        run: top,
+    },
+    Command {
+        name: "trace",
+        usage: "on [KIB] | off",
+        about: "record what happens; write it to the log",
+        run: trace,
+    },
     Command { name: "crash", usage: "", about: "start a program that crashes", run: crash },
     Command { name: "clear", usage: "", about: "clear the screen", run: clear },
     Command { name: "shutdown", usage: "[CODE]", about: "turn the machine off", run: shutdown },
@@ -278,12 +290,31 @@ fn crash(_: &str, supervisor: SupervisorClient) -> Outcome {
     run("crasher", supervisor)
 }
 
+fn top(arguments: &str, supervisor: SupervisorClient) -> Outcome {
+    run_quietly("top", arguments, supervisor)
+}
+
+fn trace(arguments: &str, supervisor: SupervisorClient) -> Outcome {
+    match arguments.split_once(' ').unwrap_or((arguments, "")) {
+        ("on", size) => supervisor.run("tracer", size.trim()).map(drop),
+        ("off", _) => run_quietly("untrace", "", supervisor),
+        _ => {
+            println!("trace: `on` or `off`?");
+            Ok(())
+        }
+    }
+}
+
 fn relay(arguments: &str, supervisor: SupervisorClient) -> Outcome {
-    let id = supervisor.run("relay", arguments)?;
+    run_quietly("relay", arguments, supervisor)
+}
+
+/// Runs a program that says itself what there is to say.
+fn run_quietly(name: &str, arguments: &str, supervisor: SupervisorClient) -> Outcome {
+    let id = supervisor.run(name, arguments)?;
     let state = supervisor.wait(id)?;
-    // What it has to say it has said.
     if state != (ProgramState::Exited(0)) {
-        println!("relay (number {id}) {state}");
+        println!("{name} (number {id}) {state}");
     }
     Ok(())
 }

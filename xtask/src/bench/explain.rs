@@ -20,8 +20,8 @@ use postern_abi::harness::{BENCH_MARK, BENCH_MARK_SYMBOL};
 
 use super::remote::{Register, Remote};
 use crate::archive::LOAD_BASE;
+use crate::gdb::KERNEL_BASE;
 use crate::qemu::{Debugger, Guest, Machine};
-use crate::run::KERNEL_BASE;
 use crate::symbols::{Function, Symbols};
 use crate::system::{Kind, System};
 use crate::{setup, step, workspace};

@@ -329,6 +329,7 @@ fn shown(capability: &Capability) -> ((&'static str, &'static str), String, Stri
     let (kind, what, rights) = match &capability.object {
         Object::Log => (OTHER, "kernel's log".into(), "w".into()),
         Object::Clock => (OTHER, "time".into(), "r".into()),
+        Object::Trace => (OTHER, "trace".into(), "rd".into()),
         Object::Archive => (MEMORY, "boot archive".into(), "r".into()),
         Object::Scheduler { maximum } => (OTHER, format!("priorities to {maximum}"), "rw".into()),
         Object::Ports { first, count } => {

@@ -36,6 +36,59 @@ pub fn check(machine: &Machine, programs: &[Program], mistakes: &mut Mistakes) {
     claims(programs, mistakes);
     labels(programs, mistakes);
     memory(machine, programs, mistakes);
+    cycles(programs, mistakes);
+}
+
+/// Servers that call each other in a circle wait for ever when each does so while
+/// it handles a call. Each circle is shown once, at the gate that closes it.
+fn cycles(programs: &[Program], mistakes: &mut Mistakes) {
+    let mut done = vec![false; programs.len()];
+    for start in 0..programs.len() {
+        follow(start, programs, &mut Vec::new(), &mut done, mistakes);
+    }
+}
+
+/// Follows the gates of a program that was reached by the gates in `way`.
+fn follow<'p>(
+    at: usize,
+    programs: &'p [Program],
+    way: &mut Vec<(usize, &'p Gate)>,
+    done: &mut [bool],
+    mistakes: &mut Mistakes,
+) {
+    if done[at] {
+        return;
+    }
+    for (_, gate) in programs[at].gates().filter(|(_, gate)| !gate.cycle) {
+        let name = &gate.server.value;
+        let Some(next) = programs.iter().position(|one| one.name.value == *name) else { continue };
+        // That a program calls itself is a mistake of its own.
+        if next == at {
+            continue;
+        }
+        way.push((at, gate));
+        match way.iter().position(|(program, _)| *program == next) {
+            Some(first) => circle(&way[first..], programs, mistakes),
+            None => follow(next, programs, way, done, mistakes),
+        }
+        way.pop();
+    }
+    done[at] = true;
+}
+
+fn circle(way: &[(usize, &Gate)], programs: &[Program], mistakes: &mut Mistakes) {
+    let Some(((_, closing), others)) = way.split_last() else { return };
+    let names: Vec<_> = way.iter().map(|(at, _)| programs[*at].name.value.as_str()).collect();
+    let text = format!("{} -> {}", names.join(" -> "), closing.server.value);
+    let mistake = mistakes.add(
+        closing.server.place,
+        format!("programs that call each other wait for ever: {text}"),
+        "closes the circle",
+    );
+    if let Some((_, first)) = others.first() {
+        mistake.note(first.server.place, "begins it");
+    }
+    mistake.help("if calls in it have timeouts, say so at this gate: `cycle = true`");
 }
 
 fn name(name: &Spot<String>, what: &str, mistakes: &mut Mistakes) {

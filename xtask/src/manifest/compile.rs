@@ -40,6 +40,7 @@ fn object(object: &Object) -> format::Object<'_> {
         Object::Log => format::Object::Log,
         Object::Clock => format::Object::Clock,
         Object::Archive => format::Object::Archive,
+        Object::Trace => format::Object::Trace,
         Object::Scheduler { maximum } => format::Object::Scheduler { maximum: *maximum },
         Object::Ports { first, count } => format::Object::Ports { first: *first, count: *count },
         Object::Irq { line } => format::Object::Irq { line: *line },

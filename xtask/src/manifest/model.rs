@@ -80,6 +80,7 @@ pub enum Object {
     Log,
     Clock,
     Archive,
+    Trace,
     Scheduler { maximum: u8 },
     Ports { first: u16, count: u32 },
     Irq { line: u32 },
@@ -96,4 +97,7 @@ pub struct Gate {
     pub rights: Rights,
     /// The label, if the manifest chooses it.
     pub label: Option<Spot<u64>>,
+    /// It is known that calls can come back in a circle; they have timeouts, or
+    /// expect no answer.
+    pub cycle: bool,
 }

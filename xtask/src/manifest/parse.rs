@@ -13,7 +13,7 @@ use super::table::{self, Table, Value};
 use super::{suggest, value};
 
 /// Kernel objects that need nothing but `true`.
-const PLAIN: [&str; 3] = ["log", "clock", "archive"];
+const PLAIN: [&str; 4] = ["log", "clock", "archive", "trace"];
 /// Kernel objects that need to be told which.
 const DETAILED: [&str; 4] = ["scheduler", "ports", "irq", "factory"];
 
@@ -172,6 +172,7 @@ fn capability(name: Spot<&str>, value: Value<'_>, mistakes: &mut Mistakes) -> Op
             "log" => Object::Log,
             "clock" => Object::Clock,
             "archive" => Object::Archive,
+            "trace" => Object::Trace,
             _ => {
                 unknown(name, &PLAIN, "can be given with `true`", mistakes);
                 return None;
@@ -230,13 +231,15 @@ fn unknown(name: Spot<&str>, known: &[&'static str], what: &str, mistakes: &mut 
 /// `"console"`, or `{ server = "console", rights = "w", label = 4096 }`.
 fn gate(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Gate> {
     if let toml::de::DeValue::String(_) = value.inner {
-        return Some(Gate { server: value.text(mistakes)?, rights: Rights::R, label: None });
+        let server = value.text(mistakes)?;
+        return Some(Gate { server, rights: Rights::R, label: None, cycle: false });
     }
     let place = value.place;
     let mut table = value.table("a gate", mistakes)?;
     let server = table.take("server");
     let rights = table.take("rights").map(|value| value::rights(value, mistakes));
     let label = table.take("label").map(|value| label(value, mistakes));
+    let cycle = table.take("cycle").map(|value| value.truth(mistakes));
     table.finish(mistakes);
     let Some(server) = server else {
         mistakes
@@ -249,6 +252,7 @@ fn gate(value: Value<'_>, mistakes: &mut Mistakes) -> Option<Gate> {
         server,
         rights: rights.unwrap_or(Some(Rights::R))?,
         label: label.unwrap_or(Some(None))?,
+        cycle: cycle.unwrap_or(Some(false))?,
     })
 }
 

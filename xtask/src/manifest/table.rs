@@ -59,6 +59,17 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// True or false.
+    pub fn truth(self, mistakes: &mut Mistakes) -> Option<bool> {
+        match self.inner {
+            DeValue::Boolean(value) => Some(*value),
+            _ => {
+                self.expected("a truth value", mistakes);
+                None
+            }
+        }
+    }
+
     /// The number, if it is one from 0 on.
     pub fn unsigned(self) -> Option<u64> {
         match self.inner {

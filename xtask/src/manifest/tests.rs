@@ -178,6 +178,56 @@ fn every_mistake_is_shown_where_it_is() {
     }
 }
 
+/// Three servers, each of which calls the next one.
+const CIRCLE: &str = r#"
+[machine]
+memory = "64 MiB"
+
+[[program]]
+name = "console"
+package = "postern-console"
+services = ["a"]
+gates = { next = "client" }
+
+[[program]]
+name = "client"
+package = "postern-shell"
+bin = "shell"
+services = ["b"]
+gates = { next = "server" }
+
+[[program]]
+name = "server"
+package = "postern-shell"
+bin = "shell"
+services = ["c"]
+gates = { first = { server = "console" } }
+"#;
+
+#[test]
+fn servers_that_call_each_other_in_a_circle_are_shown_once() {
+    let (_, found) = mistakes([source("system.toml", CIRCLE)]);
+    assert_eq!(
+        found.trim(),
+        r#"error: programs that call each other wait for ever: console -> client -> server -> console
+  --> system.toml:23:30
+   |
+23 | gates = { first = { server = "console" } }
+   |                              ^^^^^^^^^ closes the circle
+  ::: system.toml:9:18
+   |
+ 9 | gates = { next = "client" }
+   |                  ^^^^^^^^ begins it
+   = help: if calls in it have timeouts, say so at this gate: `cycle = true`
+"#
+        .trim()
+    );
+    let allowed = CIRCLE.replace(r#""console" } }"#, r#""console", cycle = true } }"#);
+    assert_eq!(mistakes([source("system.toml", &allowed)]).1, "");
+    let (_, found) = mistakes([source("system.toml", &CIRCLE.replace("} }", ", cycle = 1 } }"))]);
+    assert!(found.contains("should be a truth value"), "{found}");
+}
+
 #[test]
 fn all_mistakes_are_shown_at_once_in_the_order_of_the_file() {
     let text = GOOD.replace("180", "0").replace("0x3ff", "0x3f0").replace("150", "999");

@@ -44,9 +44,9 @@ pub fn test() -> Result<(Verdict, Vec<String>)> {
     Ok((Verdict::Passed, output))
 }
 
-/// Runs a command of xtask; returns whether it succeeded, and adds what it
+/// Runs a command of xtask on a path; returns whether it succeeded, and adds what it
 /// printed.
-fn xtask(name: &str, options: &[&str], app: &Path, output: &mut Vec<String>) -> Result<bool> {
+pub fn xtask(name: &str, options: &[&str], app: &Path, output: &mut Vec<String>) -> Result<bool> {
     let program = env::current_exe().context("cannot find xtask itself")?;
     let mut command = Command::new(program);
     command.arg(name).args(options).arg(app).stdin(Stdio::null());

@@ -6,11 +6,13 @@
 //! Must never count a script as passed that was not played to its end.
 
 mod app;
+mod debugged;
 mod fresh;
 mod judge;
 mod model;
 mod parse;
 mod play;
+mod traced;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,6 +57,10 @@ enum Test {
     Example(PathBuf, PathBuf),
     /// A crate that `cargo xtask new` makes passes its own test.
     Fresh,
+    /// `cargo xtask trace` shows calls across servers.
+    Traced,
+    /// `cargo xtask gdb` stops where it is told to.
+    Debugged,
 }
 
 /// The names of the scripts that match a filter, as tests: those of `app`, or
@@ -77,6 +83,8 @@ pub fn run(wanted: &Wanted<'_>, print: fn(&Report, &mut Symbols, bool)) -> Resul
             Test::Script(file) => play(&file, wanted, wanted.app, &mut systems),
             Test::Example(file, app) => play(&file, wanted, Some(&app), &mut systems),
             Test::Fresh => fresh::test(),
+            Test::Traced => traced::test(),
+            Test::Debugged => debugged::test(),
         };
         let (verdict, output) = match done {
             Ok(done) => done,
@@ -108,6 +116,8 @@ fn tests(filter: &str, app: Option<&Path>) -> Result<Vec<(String, Test)>> {
     ensure!(!tests.is_empty(), "there is no test in {shown} (NAME.script)");
     if app.is_none() {
         tests.push((fresh::NAME.to_owned(), Test::Fresh));
+        tests.push((traced::NAME.to_owned(), Test::Traced));
+        tests.push((debugged::NAME.to_owned(), Test::Debugged));
         tests.extend(examples()?);
     }
     tests.retain(|test| test.0.contains(filter));
@@ -129,15 +139,24 @@ fn scripts(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(scripts)
 }
 
+/// The folders of the examples.
+pub fn example_folders() -> Result<Vec<PathBuf>> {
+    let cannot = || format!("cannot list {EXAMPLES}");
+    let mut folders = Vec::new();
+    for entry in fs::read_dir(workspace::root().join(EXAMPLES)).with_context(cannot)? {
+        let folder = entry.with_context(cannot)?.path();
+        if folder.join("Cargo.toml").is_file() {
+            folders.push(folder);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
 /// The scripts of the examples. An example without one is a mistake.
 fn examples() -> Result<Vec<(String, Test)>> {
-    let folder = workspace::root().join(EXAMPLES);
     let mut tests = Vec::new();
-    for app in fs::read_dir(&folder).with_context(|| format!("cannot list {EXAMPLES}"))? {
-        let app = app.with_context(|| format!("cannot list {EXAMPLES}"))?.path();
-        if !app.join("Cargo.toml").is_file() {
-            continue;
-        }
+    for app in example_folders()? {
         let found = scripts(&app.join("tests"))?;
         ensure!(!found.is_empty(), "the example {} has no test", workspace::shown(&app));
         for (stem, path) in found {

@@ -11,7 +11,7 @@ use crate::sim::Sim;
 
 impl Kernel<Sim> {
     pub(super) fn check_paths(&self) {
-        let general = self.work_list.is_some() || self.fpu_owner.is_some();
+        let general = self.work_list.is_some() || self.fpu_owner.is_some() || self.trace.is_some();
         assert_eq!(self.general_only, !self.fast_paths || general);
         assert_eq!(self.machine.fpu_open, self.fpu_owner.is_some());
         for gate in self.gates.refs() {

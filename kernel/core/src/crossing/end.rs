@@ -16,6 +16,7 @@ use crate::relay::ledger;
 use crate::sched::TimeoutEntry;
 
 use postern_abi::rights::Kind;
+use postern_abi::trace::flag;
 
 impl<M: Machine> Kernel<M> {
     /// The system call Return: the caller gets the answer and goes on at once,
@@ -76,6 +77,7 @@ impl<M: Machine> Kernel<M> {
             returning.caller = None;
         }
         self.free_context(thread);
+        self.trace_reply(thread, caller.thread, tag, flag::CROSSING);
         self.come_home(caller.thread);
         Ok(Done::Settled)
     }

@@ -3,6 +3,7 @@
 use postern_abi::code::Delivery;
 use postern_abi::op::entry::ContextState;
 use postern_abi::timeout::Timeout;
+use postern_abi::trace::flag;
 use postern_abi::{ErrorCode, ErrorNumber};
 use postern_arena::Ref;
 
@@ -115,6 +116,7 @@ impl<M: Machine> Kernel<M> {
         if message.tag.has_relay() {
             ledger::lend(self, sender, context);
         }
+        self.trace_call(sender, context, message, flag::CROSSING);
         Ok(context)
     }
 

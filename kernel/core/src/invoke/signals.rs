@@ -8,6 +8,7 @@
 use postern_abi::op::{irq, notification};
 use postern_abi::rights::Kind;
 use postern_abi::stretch::{Cause, Entry};
+use postern_abi::trace::Event;
 use postern_abi::{ErrorNumber, Rights};
 use postern_arena::Ref;
 
@@ -136,6 +137,7 @@ impl<M: Machine> Kernel<M> {
     /// machine.
     pub fn interrupt(&mut self, line: u32) {
         self.stretch_begins(Cause::new(Entry::Interrupt, line));
+        self.trace(Event::Interrupt, self.current, [line.into(), 0]);
         let level = self.machine.trigger(line).level;
         let Some(irq) = self.irqs.get_mut(line as usize) else { return };
         irq.count += 1;

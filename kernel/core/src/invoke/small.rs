@@ -156,6 +156,17 @@ impl<M: Machine> Kernel<M> {
                 self.set_fast_paths(on == 1);
                 Ok(Answer::none().into())
             }
+            scheduler::TRACE => {
+                self.need(request, Rights::D)?;
+                if request.tag.items() == 0 {
+                    return Ok(Answer::one(self.stop_trace()).into());
+                }
+                let item = self.item_of(request, 0, Kind::Memory, Rights::W)?;
+                if !self.start_trace(item.target.reference()) {
+                    return Err(refuse(ErrorNumber::Busy, 0));
+                }
+                Ok(Answer::none().into())
+            }
             scheduler::SET_SLICE => {
                 self.need(request, Rights::W)?;
                 let slice = self.word(request, 1)?;

@@ -155,6 +155,7 @@ impl<M: Machine> Kernel<M> {
         if !waits {
             return Err(ErrorCode::send(ErrorNumber::NotExistent));
         }
+        self.trace_reply(thread, caller.thread, tag, 0);
         if faulted {
             self.detach(caller.thread);
             let answered = Answered { by: thread, label, tag, words };

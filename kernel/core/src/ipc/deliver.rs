@@ -72,6 +72,7 @@ impl<M: Machine> Kernel<M> {
         if message.tag.has_relay() {
             ledger::lend(self, sender, receiver);
         }
+        self.trace_call(sender, receiver, message, 0);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use postern_abi::rights::Kind;
 use postern_abi::tag::{Tag, protocol};
 use postern_abi::timeout::Timeout;
+use postern_abi::trace::Event;
 use postern_abi::{ErrorCode, ErrorNumber, Phase, Rights, utcb};
 use postern_arena::Ref;
 
@@ -183,6 +184,7 @@ impl<M: Machine> Kernel<M> {
         if !self.limit(thread, send, utcb::SEND_DEADLINE) {
             return Err(self.not_sent_in_time(queue));
         }
+        self.trace(Event::Wait, Some(thread), [0, message.subject()]);
         if self.current == Some(thread) {
             self.current = None;
         }
@@ -274,15 +276,20 @@ impl<M: Machine> Kernel<M> {
                 message.label = label | message.rights;
             }
             self.move_to_queue(sender, Queue::Thread(receiver));
-            self.serve(receiver);
+            self.serve(receiver, sender);
         }
         false
     }
 
-    /// If `receiver` waits for a message and one waits for it: delivers.
-    pub(crate) fn serve(&mut self, receiver: Ref<Thread<M>>) {
+    /// A sender has just come to a thread: delivers, if that waits for it. No
+    /// other one can have been there that it waits for.
+    fn serve(&mut self, receiver: Ref<Thread<M>>, sender: Ref<Thread<M>>) {
         let Some(waiting) = self.threads.get(receiver) else { return };
-        if waiting.state == State::Receiving && self.take_next(receiver) {
+        let message = self.threads.get(sender).and_then(|sender| sender.message);
+        let Some(message) = message else { return };
+        if (waiting.accepts(message.gate) || waiting.awaits_partner(sender))
+            && self.take(sender, receiver)
+        {
             self.detach(receiver);
             self.wake(receiver);
         }

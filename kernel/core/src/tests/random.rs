@@ -328,6 +328,10 @@ pub(super) fn apply(world: &mut World, step: &Step) {
             let at = if task % 4 == 0 { task } else { init::TASK };
             world.operate(at, &[op::task::SET_HYPERCALL_GATE], items);
         }
+        Step::Trace { memory } => {
+            let items: &[_] = if memory % 4 == 0 { &[] } else { &[(memory, all)] };
+            world.operate(init::SCHEDULER, &[op::scheduler::TRACE], items);
+        }
         Step::Yield => {
             world.call(Code::Yield.plain(), [0; 6]);
         }

@@ -76,6 +76,9 @@ impl fmt::Display for Target<'_> {
             }
             Some(Kind::Thread) => write!(f, "priority {first}"),
             Some(Kind::Irq) => write!(f, "line {first}"),
+            Some(Kind::Scheduler) if self.0.rights.contains(Rights::D) => {
+                write!(f, "to trace the system")
+            }
             Some(Kind::Scheduler) if !self.0.rights.contains(Rights::W) => {
                 write!(f, "to read the time")
             }

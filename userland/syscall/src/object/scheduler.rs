@@ -1,11 +1,11 @@
 //! Scheduler: the right to set priorities and time slices.
 
-use abi::op::scheduler::{INFO, SET_PATHS, SET_PRIORITY, SET_SLICE};
+use abi::op::scheduler::{INFO, SET_PATHS, SET_PRIORITY, SET_SLICE, TRACE};
 use abi::stretch::Cause;
 use postern_abi as abi;
 
 use crate::slot::handle;
-use crate::{Item, Result, Thread, operate, utcb};
+use crate::{Item, Memory, Result, Thread, operate, utcb};
 
 handle! {
     /// The right to set priorities, up to a maximum of its own, and time
@@ -59,6 +59,23 @@ impl Scheduler {
     /// `Perm` without D.
     pub fn set_fast_paths(self, on: bool) -> Result<()> {
         operate(self.0, &[SET_PATHS, on.into()], &[]).map(drop)
+    }
+
+    /// Has the kernel record what happens in `memory` (W needed there), as a
+    /// ring: [`abi::trace`]. Needs D.
+    ///
+    /// # Errors
+    /// `Perm` without the rights, `Busy` if it does so already.
+    pub fn trace(self, memory: Memory) -> Result<()> {
+        operate(self.0, &[TRACE], &[Item::all(memory.0)]).map(drop)
+    }
+
+    /// Has the kernel record nothing more; how many records it wrote. Needs D.
+    ///
+    /// # Errors
+    /// `Perm` without D.
+    pub fn untrace(self) -> Result<u64> {
+        operate(self.0, &[TRACE], &[]).map(|answer| answer.words[0])
     }
 
     /// Where the time went. Needs R.

@@ -223,6 +223,10 @@ pub enum Step {
         task: u32,
         gate: u32,
     },
+    /// Turns the trace on or off.
+    Trace {
+        memory: u32,
+    },
     Yield,
     Time {
         ns: u64,
@@ -325,6 +329,7 @@ pub fn step() -> impl Strategy<Value = Step> {
         8 => Just(Step::UseFpu),
         3 => Just(Step::Hypercall),
         2 => (slot(), slot()).prop_map(|(task, gate)| Step::HypercallGate { task, gate }),
+        2 => slot().prop_map(|memory| Step::Trace { memory }),
         6 => Just(Step::Yield),
         2 => (0u64..4000).prop_map(|ns| Step::Time { ns }),
         2 => (0u64..0x20, prop::array::uniform6(prop_oneof![0u64..128, any::<u64>()]))
