@@ -21,6 +21,10 @@ impl<M: Machine> Kernel<M> {
     /// rdx r10 r8 r9`. `rip` and `rsp` are in its [`UserState`] already.
     pub fn syscall(&mut self, rax: u64, args: [u64; 6]) {
         self.stretch_begins(Cause::new(Entry::SystemCall, rax as u32 & 0xff));
+        if rax == Code::Window.plain() && self.tell_loan() {
+            return;
+        }
+        self.settle_loans();
         let Some(thread) = self.current else { return };
         let Some(caller) = self.threads.get_mut(thread) else { return };
         caller.user.form = Form::Outputs;

@@ -32,7 +32,7 @@ impl<M: Machine> Kernel<M> {
     /// An exception in user code of the current thread; its registers are in
     /// its [`crate::machine::UserState`] already.
     pub fn fault(&mut self, mut fault: Fault) {
-        self.stretch_begins(Cause::new(Entry::Fault, fault.vector.into()));
+        self.entered(Cause::new(Entry::Fault, fault.vector.into()));
         let Some(thread) = self.current else { return };
         let Some(faulted) = self.threads.get_mut(thread) else { return };
         faulted.user.form = Form::Full;

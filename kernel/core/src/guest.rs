@@ -68,7 +68,7 @@ impl<M: Machine> Kernel<M> {
     /// The guest that the current thread is has exited; its registers are in
     /// the thread already.
     pub fn guest_exit(&mut self, exit: GuestExit) {
-        self.stretch_begins(Cause::new(Entry::Guest, exit.code as u32));
+        self.entered(Cause::new(Entry::Guest, exit.code as u32));
         let Some(thread) = self.current else { return };
         match exit.code {
             code::VMMCALL if exit.level == 0 => self.hypercall(thread),

@@ -359,10 +359,16 @@ impl<M: Machine> Kernel<M> {
         self.remove_timeout(at);
     }
 
-    /// The kernel was entered, not for a fast path, or has let interrupts in.
+    /// The kernel was entered for something else than a fast path.
+    #[inline(always)]
+    pub(crate) fn entered(&mut self, cause: Cause) {
+        self.settle_loans();
+        self.stretch_begins(cause);
+    }
+
+    /// The kernel was entered, or has let interrupts in.
     #[inline(always)]
     pub(crate) fn stretch_begins(&mut self, cause: Cause) {
-        self.settle_loans();
         if cfg!(debug_assertions) {
             self.clock.entered = Some(self.machine.now());
             self.clock.cause = cause;
@@ -394,7 +400,7 @@ impl<M: Machine> Kernel<M> {
     /// The timer interrupt: wakes whose deadline has passed, ends the slice. It
     /// may come early, for nothing, or for what is no longer wanted.
     pub fn timer(&mut self) {
-        self.stretch_begins(Cause::new(Entry::Timer, 0));
+        self.entered(Cause::new(Entry::Timer, 0));
         self.trace(Event::Timer, self.current, [0; 2]);
         self.clock.timers += 1;
         self.clock.armed = NEVER;

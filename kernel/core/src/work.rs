@@ -184,7 +184,7 @@ impl<M: Machine> Kernel<M> {
     #[cold]
     #[inline(never)]
     pub fn work(&mut self) {
-        self.stretch_begins(Cause::new(Entry::Idle, 0));
+        self.entered(Cause::new(Entry::Idle, 0));
         let current = self.current;
         let work = current.and_then(|thread| self.threads.get(thread)?.work);
         let (Some(thread), Some(work)) = (current, work) else {

@@ -136,7 +136,7 @@ impl<M: Machine> Kernel<M> {
     /// A device interrupt on `line`. A level-triggered line was masked by the
     /// machine.
     pub fn interrupt(&mut self, line: u32) {
-        self.stretch_begins(Cause::new(Entry::Interrupt, line));
+        self.entered(Cause::new(Entry::Interrupt, line));
         self.trace(Event::Interrupt, self.current, [line.into(), 0]);
         let level = self.machine.trigger(line).level;
         let Some(irq) = self.irqs.get_mut(line as usize) else { return };

@@ -8,6 +8,7 @@ use postern_abi::{Code, ErrorCode, ErrorNumber, Rights};
 use postern_arena::Ref;
 
 use super::ledger::{self, Ledger, Place};
+use super::view::Fields;
 use crate::Kernel;
 use crate::cap::SlotId;
 use crate::ipc::{Done, Outcome};
@@ -68,11 +69,8 @@ impl<M: Machine> Kernel<M> {
             (None, None) => Held::Nothing,
         };
         let fields = held.active.and_then(|active| self.fields(active));
-        let (address, bytes, rights, physical) = fields.map_or((0, 0, 0, 0), |it| {
-            (it.address, it.bytes, u64::from(it.rights.bits()), it.physical)
-        });
         if let Some(found) = self.threads.get_mut(thread) {
-            found.succeed(address, bytes, Tag::from_bits(rights), [physical, whose as u64, 0, 0]);
+            found.tell_window(fields, whose);
         }
         Ok(Done::Settled)
     }
@@ -110,6 +108,16 @@ impl<M: Machine> Kernel<M> {
         }
         ledger::take_up(self, thread, caller.thread);
         Ok(Done::Plain)
+    }
+}
+
+impl<M: Machine> Thread<M> {
+    /// What Window returns.
+    pub(super) fn tell_window(&mut self, fields: Option<Fields>, whose: Held) {
+        let (address, bytes, rights, physical) = fields.map_or((0, 0, 0, 0), |it| {
+            (it.address, it.bytes, u64::from(it.rights.bits()), it.physical)
+        });
+        self.succeed(address, bytes, Tag::from_bits(rights), [physical, whose as u64, 0, 0]);
     }
 }
 

@@ -13,6 +13,7 @@
 //! context that it crossed into: no fast path but crossings and returns is taken
 //! by a context that holds one.
 
+use postern_abi::code::Held;
 use postern_abi::op::entry::DEPTH;
 use postern_arena::Ref;
 
@@ -29,6 +30,32 @@ impl<M: Machine> Kernel<M> {
         if self.loan.is_some() {
             self.settle_all_loans();
         }
+    }
+
+    /// The system call Window of the one who borrowed last, the only one that
+    /// settles nothing: servers ask what they were lent. `false`: it is somebody
+    /// else.
+    #[inline(always)]
+    pub(crate) fn tell_loan(&mut self) -> bool {
+        let is_borrower = self.loan.is_some() && self.loan == self.current;
+        is_borrower && self.tell_borrower().is_some()
+    }
+
+    #[inline(never)]
+    fn tell_borrower(&mut self) -> Option<()> {
+        let mut at = self.loan?;
+        // Up to the one whose own it is.
+        let share = loop {
+            let lender = self.threads.get(at)?.caller?.thread;
+            let found = self.threads.get(lender)?;
+            if found.wait == Wait::Lent {
+                break found.segments.mask.or(found.segments.active)?;
+            }
+            at = lender;
+        };
+        let fields = self.fields(share)?;
+        self.threads.get_mut(self.current?)?.tell_window(Some(fields), Held::Borrowed);
+        Some(())
     }
 
     #[cold]

@@ -79,6 +79,10 @@ fn apt(world: &World, choice: u32) -> Step {
         4 => return Step::Signal { notification: BASE + 7, bits: 1 },
         _ => {}
     }
+    if thread.is_context() && kind == 5 {
+        // What was lent to it?
+        return Step::Segment { code: 3, place: 0 };
+    }
     if thread.is_context() && kind < 14 {
         return match kind % 3 {
             0 => Step::QuickReturn,
