@@ -61,7 +61,7 @@ impl Cause {
 }
 
 /// Long operations of a thread, by the detail of [`Entry::Work`].
-const WORK: [&str; 13] = [
+const WORK: [&str; 14] = [
     "none",
     "zeroing",
     "making a table",
@@ -75,6 +75,7 @@ const WORK: [&str; 13] = [
     "reporting a crash",
     "making a relay segment",
     "modifying senders",
+    "looking for a sender",
 ];
 
 impl fmt::Display for Cause {

@@ -8,7 +8,7 @@ use postern_abi::{ErrorCode, PAGE, Rights};
 use postern_arena::{Arena, Ref};
 
 use crate::Kernel;
-use crate::account::{cost, make_room};
+use crate::account::{cost, forgo_room, make_room};
 use crate::cap::{Slot, SlotId, Target};
 use crate::invoke::factory::ALL;
 use crate::machine::{Machine, Next};
@@ -49,6 +49,7 @@ impl<M: Machine> Kernel<M> {
         image: Flat<'_>,
     ) -> Result<(), BootError> {
         let at = |step| move |error| BootError::Refused(step, error);
+        self.prepare_relays().map_err(at("tables of relay segments"))?;
         let root = self.root_factory().map_err(at("the root factory"))?;
         let slots = u64::from(init::SLOTS);
         let task = self.create_task(root, slots, false).map_err(at("its task"))?;
@@ -88,6 +89,16 @@ impl<M: Machine> Kernel<M> {
             archive_bytes,
         )
         .map_err(at("its thread"))
+    }
+
+    /// Makes the tables that the arenas of relay segments need before their first
+    /// object, of which a first CREATE would need those of two at once.
+    fn prepare_relays(&mut self) -> Result<(), ErrorCode> {
+        make_room(&mut self.views, &mut self.machine, &mut self.frames)?;
+        forgo_room(&mut self.views, &mut self.machine, &mut self.frames);
+        make_room(&mut self.relays, &mut self.machine, &mut self.frames)?;
+        forgo_room(&mut self.relays, &mut self.machine, &mut self.frames);
+        Ok(())
     }
 
     /// All memory but a reserve for the kernel's own page tables and the last,

@@ -282,6 +282,27 @@ impl Kernel<Sim> {
             at = queue.after(&mut self.threads, index);
         }
         assert!(run.cursor.is_none() || comes, "the cursor is not in the queue");
+        self.check_search(receiver);
+    }
+
+    /// Nobody whom a receive through one gate waits for, or searches for behind
+    /// its cursor, stands in the queue.
+    fn check_search(&mut self, receiver: Ref<Thread<Sim>>) {
+        let thread = self.threads.get(receiver).expect("live");
+        let (queue, search, alive) = (thread.senders, thread.search, thread.is_alive());
+        let receives = matches!(thread.work, Some(crate::work::Work::Receive { .. }));
+        assert!(!search.is_running || receives || !alive, "a search that nobody goes on with");
+        let Source::Gate(gate) = thread.source else { return };
+        let waits = thread.state == State::Receiving;
+        let (mut at, mut overlooked) = (queue.first(), waits || search.is_running && alive);
+        while let Some(index) = at {
+            overlooked &= search.cursor != at || waits;
+            let message = self.threads.nth(index).expect("a queued thread exists").message;
+            let through = message.is_some_and(|message| message.gate == gate);
+            assert!(!(overlooked && through), "a receive overlooks a sender");
+            at = queue.after(&mut self.threads, index);
+        }
+        assert!(search.cursor.is_none() || !overlooked, "the cursor is not in the queue");
     }
 
     /// Whether the right to answer a thread's call is in some slot.

@@ -16,7 +16,9 @@ use crate::relay::{Owner, ledger};
 
 /// Senders that one step of a destruction tells.
 const STEP: usize = 8;
-/// Capabilities that one step takes away; each may be the last of its object.
+/// Contexts that one step removes, or callers of an entry that it tells.
+const CONTEXTS: usize = 4;
+/// Capabilities that one step takes away, unless one is the last of its object.
 const CLEARED: usize = 4;
 /// Slots that one step looks at.
 const LOOKED: usize = 256;
@@ -216,7 +218,7 @@ impl<M: Machine> Kernel<M> {
     /// Some of the contexts of a dying entry go, whoever runs in them, then
     /// some of the callers that wait.
     fn drain_entry(&mut self, reference: Ref<Entry<M>>) -> bool {
-        for _ in 0..STEP {
+        for _ in 0..CONTEXTS {
             let Some(entry) = self.entries.get(reference) else { return true };
             if let Some(context) = entry.contexts.and_then(|index| self.threads.at(index)) {
                 self.remove_context(context);
@@ -429,8 +431,13 @@ impl<M: Machine> Kernel<M> {
             {
                 return;
             }
+            self.stepped = false;
             self.clear(at);
             end = low + last;
+            // It was the last one of its object: that is enough for a step.
+            if core::mem::replace(&mut self.stepped, true) {
+                break;
+            }
         }
         // The table shrinks by what is empty, so that the next step does not
         // look there again.

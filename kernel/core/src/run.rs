@@ -170,14 +170,20 @@ impl<M: Machine> Kernel<M> {
             Queue::Thread(receiver) => {
                 // The queue's head lies in the arena that its links lie in.
                 let Some(found) = self.threads.get(receiver) else { return };
-                let (mut senders, mut cursor) = (found.senders, found.sender_run.cursor);
-                if cursor == Some(thread.index()) {
-                    cursor = senders.after(&mut self.threads, thread.index());
+                let mut senders = found.senders;
+                let mut cursors = [found.sender_run.cursor, found.search.cursor];
+                if cursors.contains(&Some(thread.index())) {
+                    let next = senders.after(&mut self.threads, thread.index());
+                    for cursor in &mut cursors {
+                        if *cursor == Some(thread.index()) {
+                            *cursor = next;
+                        }
+                    }
                 }
                 senders.remove(&mut self.threads, thread.index());
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
-                    receiver.sender_run.cursor = cursor;
+                    [receiver.sender_run.cursor, receiver.search.cursor] = cursors;
                 }
             }
             Queue::Partner(partner) => {
@@ -219,6 +225,7 @@ impl<M: Machine> Kernel<M> {
             Queue::Thread(receiver) => {
                 let Some(found) = self.threads.get(receiver) else { return };
                 let (mut senders, run) = (found.senders, found.sender_run.number);
+                let searching = found.search.is_running;
                 senders.push(&mut self.threads, thread.index(), priority);
                 if let Some(receiver) = self.threads.get_mut(receiver) {
                     receiver.senders = senders;
@@ -226,6 +233,9 @@ impl<M: Machine> Kernel<M> {
                 }
                 if let Some(sender) = self.threads.get_mut(thread) {
                     sender.run_seen = run;
+                }
+                if searching {
+                    self.lead_search(receiver, thread);
                 }
             }
             Queue::Partner(partner) => {

@@ -10,6 +10,7 @@ mod messages;
 mod model;
 mod random;
 mod scripted;
+mod search;
 mod shadow;
 mod signals;
 mod twins;

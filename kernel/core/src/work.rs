@@ -9,6 +9,7 @@
 use postern_abi::rights::Kind;
 use postern_abi::stretch::{Cause, Entry};
 use postern_abi::tag::Tag;
+use postern_abi::timeout::Timeout;
 use postern_abi::{ErrorCode, ErrorNumber, PAGE, Rights};
 use postern_arena::Ref;
 
@@ -123,6 +124,11 @@ pub enum Work<M: Machine> {
     },
     /// Report the fault that the thread has and nobody handles, then end.
     Report(Place),
+    /// Look for a message among many senders.
+    Receive {
+        /// How long to wait if there is none.
+        timeout: Timeout,
+    },
     /// Change the labels of the senders that wait at a thread.
     ModifySenders {
         /// The thread.
@@ -151,6 +157,7 @@ impl<M: Machine> Work<M> {
             Self::Report(_) => 10,
             Self::Relay { .. } => 11,
             Self::ModifySenders { .. } => 12,
+            Self::Receive { .. } => 13,
         }
     }
 }
@@ -233,6 +240,12 @@ impl<M: Machine> Kernel<M> {
             Work::List { task, from } => self.list_step(thread, task, from),
             // Its registers are not to be touched.
             Work::Report(place) => return self.report_step(thread, place),
+            Work::Receive { timeout } => {
+                return match self.receive_step(thread, timeout) {
+                    Ok(_settled) => {}
+                    Err(error) => self.fail_receive(thread, error),
+                };
+            }
             Work::ModifySenders { receiver, first, rules } => {
                 self.modify_step(thread, receiver, first, rules).map(|done| (!done).then_some(work))
             }
@@ -263,7 +276,7 @@ impl<M: Machine> Kernel<M> {
             Work::Map { .. } | Work::Unmap { .. } | Work::Protect(_) => {}
             // These go on without whoever asked for them.
             Work::Destroy(_) | Work::Empty(_) => {}
-            Work::List { .. } | Work::Report(_) => {}
+            Work::List { .. } | Work::Report(_) | Work::Receive { .. } => {}
             // A dying object has its turn without this.
             Work::Revoke { target, .. } => {
                 if self.exists(target) {

@@ -111,6 +111,16 @@ impl Table {
         self.0.set_word(index, entry.0);
     }
 
+    /// Lets entries `from..to` map pages one after the other, beginning with
+    /// `first`.
+    pub fn set_pages(self, from: usize, to: usize, first: Entry) {
+        let mut entry = first.0;
+        for index in from..to {
+            self.0.set_word(index, entry);
+            entry = entry.wrapping_add(PAGE);
+        }
+    }
+
     /// The table that entry `index` points to, if it does.
     #[must_use]
     pub fn below(self, index: usize) -> Option<Self> {

@@ -56,6 +56,17 @@ impl Source {
         }
     }
 
+    /// Copies entries `from..to` to the same places of a table.
+    fn copy(self, table: Table, from: usize, to: usize) {
+        match self {
+            Self::Table(source) => source.0.copy_words(table.0, from, to),
+            Self::Large(page) => {
+                let first = Entry::new(page.physical() + from as u64 * PAGE, LEAF);
+                table.set_pages(from, to, first);
+            }
+        }
+    }
+
     fn below(self, slot: usize) -> Option<Self> {
         match self {
             Self::Table(table) if table.get(slot).is_page() => Some(Self::Large(table.get(slot))),
@@ -243,18 +254,19 @@ impl Part {
         let each = covers(level) / PAGE;
         let from = self.first.saturating_sub(start) / each;
         let to = (self.end - start).div_ceil(each).min(512);
-        for slot in from..to {
-            let at = start + slot * each;
-            let entry = source.get(slot as usize);
-            if !entry.is_present() {
-                continue;
-            }
-            if self.first <= at && at + each <= self.end {
-                table.set(slot as usize, entry);
+        // Only the first and the last can belong to it in part.
+        let whole_from = self.first.saturating_sub(start).div_ceil(each);
+        let whole_to = ((self.end - start) / each).min(512);
+        if whole_from < whole_to {
+            source.copy(table, whole_from as usize, whole_to as usize);
+        }
+        let at_ends = (from..whole_from.min(to)).chain(whole_to.max(whole_from)..to);
+        for slot in at_ends {
+            if !source.get(slot as usize).is_present() {
                 continue;
             }
             let below = source.below(slot as usize)?;
-            let below = self.copy(below, level - 1, at, supply)?;
+            let below = self.copy(below, level - 1, start + slot * each, supply)?;
             table.set(slot as usize, Entry::table(below.0, Flags::USER));
         }
         Some(table)

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use postern_tests::syscall::abi::op::entry::ContextState;
 use postern_tests::syscall::abi::op::thread::ThreadState;
 use postern_tests::syscall::{Capability, ErrorCode, ErrorNumber, Timeouts};
-use postern_tests::{Ctx, Partner, Verdict, board, check, check_eq, received, sent, tests};
+use postern_tests::{Ctx, Partner, Verdict, board, check, check_eq, op, received, sent, tests};
 
 use crate::obey::{REACHED, ask, ask_within, asks, command, obey, order};
 use crate::server::Server;
@@ -17,6 +17,7 @@ tests! {
     x14_recursion_without_a_context_is_an_error_and_no_hang,
     x14_a_stack_overflow_hits_the_guard_page,
     x14_a_context_that_is_added_lets_a_waiting_caller_in,
+    x14_removing_one_of_many_contexts = 60,
     x15_a_hog_leaves_room_for_others,
     x15_the_limit_counts_orphans_and_quarantined_contexts,
     x15_callers_beyond_the_limit_take_their_turn,
@@ -149,6 +150,28 @@ fn x14_a_context_that_is_added_lets_a_waiting_caller_in(ctx: &Ctx) -> Verdict {
     let stack = server.stack(ctx, obey)?;
     server.entry.add_context(stack)?;
     check_eq!(partner.join()?, 0);
+    Ok(())
+}
+
+fn x14_removing_one_of_many_contexts(ctx: &Ctx) -> Verdict {
+    // As many as an entry can have. The runner measures how long each removal
+    // keeps interrupts away: the first one added is the last free one.
+    let server = Server::new(ctx, 0, obey)?;
+    let mut numbers = Vec::new();
+    let mut stack = 0x1_0000;
+    let refused = loop {
+        match server.entry.add_context(stack) {
+            Ok(added) => numbers.push(added.number),
+            Err(error) => break error,
+        }
+        stack += 0x1000;
+    };
+    check_eq!((numbers.len(), refused), (512, op(ErrorNumber::NoMem, 3)));
+    for number in [numbers[0], numbers[1], numbers[256], numbers[511]] {
+        server.entry.remove_context(number)?;
+    }
+    let info = server.entry.info()?;
+    check_eq!((info.contexts, info.free), (508, 508));
     Ok(())
 }
 

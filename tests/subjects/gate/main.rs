@@ -16,6 +16,7 @@ mod flight;
 mod flight_end;
 mod items;
 mod label;
+mod many;
 mod modify;
 mod operate;
 mod partner;
@@ -31,7 +32,7 @@ use postern_tests::{Ctx, Failure, Partner, patience, tell};
 
 postern_tests::subject!(
     create, rights, label, operate, unbound, flight, flight_end, modify, deletion, answer, partner,
-    phases, priority, cycle, race, words, items
+    many, phases, priority, cycle, race, words, items
 );
 
 /// The protocol of the messages in these tests.

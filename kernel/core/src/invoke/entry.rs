@@ -12,9 +12,9 @@ use crate::machine::Machine;
 use crate::object::thread::State;
 use crate::object::{Context, Entry, Header, Role, Thread};
 
-/// Most contexts of one entry: taking a free one out of their list looks
-/// through it.
-const CONTEXTS: u32 = 1024;
+/// Most contexts of one entry: taking a free one out of their list looks through
+/// it, with interrupts off.
+const CONTEXTS: u32 = 512;
 
 /// Where the UTCB of the context with this arena index is, in its task.
 const fn context_utcb_address(index: u32) -> u64 {

@@ -17,6 +17,11 @@ use crate::run::Attention;
 
 /// Pages that one step zeroes (64 KiB).
 const ZERO_PAGES: u64 = 16;
+/// Scattered pages that one step takes, zeroes and shows.
+const SCATTERED_PAGES: u64 = 8;
+/// Tables or pages that one step of a destruction takes: for each of them the
+/// tables are searched.
+const DRAINED: usize = 4;
 /// Most bytes of a segment: all of the window.
 const MOST: u64 = postern_abi::address::WINDOW_END - postern_abi::address::WINDOW_START;
 /// What a segment costs beside its frames and tables.
@@ -173,7 +178,7 @@ impl<M: Machine> Kernel<M> {
         let factory = self.factories.get_mut(found.header.factory).ok_or(QUOTA)?;
         let view = self.views.get_mut(found.view).ok_or(gone)?;
         let Some(own) = &found.frames else {
-            for _ in 0..ZERO_PAGES {
+            for _ in 0..SCATTERED_PAGES {
                 if found.shown == found.pages {
                     return Ok(true);
                 }
@@ -225,7 +230,7 @@ impl<M: Machine> Kernel<M> {
         let Some(view) = self.views.get_mut(view) else { return true };
         self.machine.evict(&view.tables);
         self.attention |= Attention::WINDOW;
-        for _ in 0..ZERO_PAGES {
+        for _ in 0..DRAINED {
             match self.machine.take_apart(&mut view.tables) {
                 Some(frame) => self.frames.give(frame),
                 None => return true,

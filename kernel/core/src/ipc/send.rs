@@ -276,15 +276,20 @@ impl<M: Machine> Kernel<M> {
                 message.label = label | message.rights;
             }
             self.move_to_queue(sender, Queue::Thread(receiver));
-            self.serve(receiver);
+            self.serve(receiver, sender);
         }
         false
     }
 
-    /// If `receiver` waits for a message and one waits for it: delivers.
-    pub(crate) fn serve(&mut self, receiver: Ref<Thread<M>>) {
+    /// A sender has just come to a thread: delivers, if that waits for it. No
+    /// other one can have been there that it waits for.
+    fn serve(&mut self, receiver: Ref<Thread<M>>, sender: Ref<Thread<M>>) {
         let Some(waiting) = self.threads.get(receiver) else { return };
-        if waiting.state == State::Receiving && self.take_next(receiver) {
+        let message = self.threads.get(sender).and_then(|sender| sender.message);
+        let Some(message) = message else { return };
+        if (waiting.accepts(message.gate) || waiting.awaits_partner(sender))
+            && self.take(sender, receiver)
+        {
             self.detach(receiver);
             self.wake(receiver);
         }

@@ -159,6 +159,16 @@ pub struct SenderRun {
     pub cursor: Option<u32>,
 }
 
+/// The search of a receive for a sender that came through its gate.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Search {
+    /// One is under way.
+    pub is_running: bool,
+    /// The sender that the next step begins with: no other one before it came
+    /// through the gate. `None`: those that come next.
+    pub cursor: Option<u32>,
+}
+
 /// A thread.
 pub struct Thread<M: Machine> {
     /// Registers of the activation.
@@ -200,6 +210,8 @@ pub struct Thread<M: Machine> {
     pub listeners: WaitQueue,
     /// The run of modify senders over its senders.
     pub sender_run: SenderRun,
+    /// Its search for a sender.
+    pub search: Search,
     /// Number of the last run that its waiting message had its turn in, or
     /// that began before it waited.
     pub run_seen: u32,
@@ -342,6 +354,7 @@ impl<M: Machine> Thread<M> {
             senders: WaitQueue::default(),
             listeners: WaitQueue::default(),
             sender_run: SenderRun::default(),
+            search: Search::default(),
             run_seen: 0,
             message: None,
             answerer: None,
