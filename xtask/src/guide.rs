@@ -97,7 +97,10 @@ fn commands_can_be_typed() {
                 let words = words.unwrap_or_else(|| panic!("{page}: `{line}`"));
                 let mut words = words.split(' ');
                 let command = words.next().unwrap_or_default();
-                assert!(["run", "test", "new", "caps"].contains(&command), "{page}: `{line}`");
+                assert!(
+                    ["run", "test", "new", "caps", "trace"].contains(&command),
+                    "{page}: `{line}`"
+                );
                 let app = words.skip_while(|word| *word != "--app").nth(1);
                 if let Some(app) = app.filter(|app| !app.starts_with("../")) {
                     assert!(workspace::root().join(app).is_dir(), "{page}: `{line}`");
