@@ -78,7 +78,8 @@ impl<M: Machine> Kernel<M> {
             Code::Yield => {
                 self.output(thread, 0)?;
                 self.yield_current();
-                if let Some(thread) = self.threads.get_mut(thread).filter(|it| !it.is_context() && !it.uses_fpu)
+                if let Some(thread) =
+                    self.threads.get_mut(thread).filter(|it| !it.is_context() && !it.uses_fpu)
                 {
                     thread.wait = Wait::Yielded;
                 }

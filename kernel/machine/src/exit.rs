@@ -8,8 +8,8 @@ use core::arch::asm;
 use core::convert::Infallible;
 use core::mem::offset_of;
 
-use postern_core::{GoOn, NOTHING, Resume};
 use postern_core::machine::{CARRY, Fault, Form, Next, Registers, USER_FLAGS, UserState};
+use postern_core::{GoOn, NOTHING, Resume};
 
 use crate::entry::pop_registers;
 use crate::tables::{USER_CODE, USER_DATA, vector};
@@ -285,9 +285,7 @@ impl GoOn<'_, NOTHING, Infallible> for Again {
 /// # Safety
 /// As for [`leave`], but for `resume`: the core gave it out.
 #[inline(always)]
-unsafe fn fast<const KIND: u64, const RIP: usize, const RSP: usize>(
-    resume: Resume<'_, KIND>,
-) -> ! {
+unsafe fn fast<const KIND: u64, const RIP: usize, const RSP: usize>(resume: Resume<'_, KIND>) -> ! {
     let Resume { user, label, tag, words } = resume;
     debug_assert!(postern_abi::address::is_user(user.registers.rip));
     debug_assert!(postern_abi::address::is_user(user.begin.0));

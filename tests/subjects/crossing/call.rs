@@ -266,6 +266,7 @@ fn x31_saving_the_linkage_at_once_costs_no_more_than_a_call(ctx: &Ctx) -> Verdic
     let rendezvous = cost(ctx.gate_to(thread.thread(), 0)?)?;
     // The handler here is a stub and a Rust function, the other server three
     // instructions; budgets hold the exact counts (xtask/budgets.toml).
-    check!(crossing < rendezvous + 200, "{crossing} instructions, a call takes {rendezvous}");
+    // Besides the stub it keeps what the fast path knows of the front context.
+    check!(crossing < rendezvous + 250, "{crossing} instructions, a call takes {rendezvous}");
     Ok(())
 }

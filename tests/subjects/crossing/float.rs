@@ -169,8 +169,8 @@ fn x24_a_context_keeps_its_place(ctx: &Ctx) -> Verdict {
         check_eq!(ctx.charged()?, before + PAGE, "the one context that was used");
     }
     let mut given_back = [0; 2];
-    // The context that was added last is the first to be used.
-    for (bytes, number) in given_back.iter_mut().zip(server.contexts.iter().rev()) {
+    // The context that was added first is the front one, which is used first.
+    for (bytes, number) in given_back.iter_mut().zip(server.contexts.iter()) {
         let charged = ctx.charged()?;
         server.entry.remove_context(*number)?;
         *bytes = charged - ctx.charged()?;

@@ -10,7 +10,7 @@
 //! says it, too. Whoever else is behind the gate refuses a protocol that it does
 //! not know, and the first error stands.
 
-use postern_syscall::{Capability, ErrorCode, Gate, Timeouts};
+use postern_syscall::{Capability, ErrorCode, Gate, Timeout, Timeouts};
 
 use crate::error::{CallError, Refusal, Status};
 use crate::server::{Reply, Request};
@@ -23,6 +23,11 @@ pub const PROTOCOL: i64 = 0x0f;
 /// How often a client asks whose question was aborted, too: a server into which
 /// its clients cross dies a moment later than its handler.
 const QUESTIONS: usize = 4;
+
+/// How long a client that would wait for ever waits for the answer to its
+/// question: where nobody starts the server again, its gate may lead to an entry
+/// whose contexts are all lost.
+const PATIENCE: Timeout = Timeout::from_ns(500_000_000);
 
 /// The error of a call that failed with `code`.
 #[cold]
@@ -41,6 +46,8 @@ pub(crate) fn explain<E>(gate: Gate, timeouts: Timeouts, code: ErrorCode) -> Cal
 /// The generation of the server that the gate leads to from now on, if it has
 /// just been restarted.
 fn ask(gate: Gate, timeouts: Timeouts) -> Option<u64> {
+    let bounded = |timeout| if timeout == Timeout::NEVER { PATIENCE } else { timeout };
+    let timeouts = Timeouts { send: bounded(timeouts.send), receive: bounded(timeouts.receive) };
     for _ in 0..QUESTIONS {
         let answer = transport::call(gate.slot(), PROTOCOL, &[0], &[], &[], timeouts, false);
         match answer {

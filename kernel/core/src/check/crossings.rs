@@ -38,7 +38,10 @@ impl Kernel<Sim> {
             }
             assert!(!found.stop_pending || self.is_abroad(thread), "a stop that is forgotten");
             if !found.is_context() {
-                assert!(usize::from(found.levels) == DEPTH && found.payer == thread, "a thread that is no context");
+                assert!(
+                    usize::from(found.levels) == DEPTH && found.payer == thread,
+                    "a thread that is no context"
+                );
             }
         }
         for gate in self.gates.refs() {

@@ -4,8 +4,8 @@ use postern_abi::op::entry::ContextState;
 use postern_arena::Ref;
 
 use crate::Kernel;
-use crate::object::Binding;
 use crate::machine::Form;
+use crate::object::Binding;
 use crate::object::thread::{Asks, Queue, Source, State, Wait};
 use crate::sim::Sim;
 

@@ -136,7 +136,11 @@ impl<M: Machine> Kernel<M> {
 
     /// A fault of the current thread, whose handler waits for messages.
     #[inline(always)]
-    pub fn fast_fault<'a, R>(&'a mut self, fault: Fault, then: impl GoOn<'a, CALL, R>) -> Option<R> {
+    pub fn fast_fault<'a, R>(
+        &'a mut self,
+        fault: Fault,
+        then: impl GoOn<'a, CALL, R>,
+    ) -> Option<R> {
         const TAG: u64 = Tag::new(protocol::FAULT, 4).bits();
         // These two may be something else than a fault.
         if matches!(fault.vector, INVALID | NOT_AVAILABLE) {

@@ -15,8 +15,8 @@ use crate::Kernel;
 use crate::cap::{NodeId, Slot, SlotId, tree};
 use crate::ipc::received;
 use crate::machine::Machine;
-use crate::object::{Task, Thread};
 use crate::object::thread::{Caller, Wait};
+use crate::object::{Task, Thread};
 
 /// A message of any length, without flags.
 #[derive(Clone, Copy)]
@@ -129,7 +129,8 @@ impl<M: Machine> Kernel<M> {
         *child = Slot::new(target, rights);
         let from = NodeId::slot(SlotId::new(copy.from.index(), copy.slot as u32));
         let to = NodeId::slot(SlotId::new(copy.to.index(), copy.window as u32));
-        if let Some(sibling) = tree::adopt_first((&mut parent.links, from), (&mut child.links, to)) {
+        if let Some(sibling) = tree::adopt_first((&mut parent.links, from), (&mut child.links, to))
+        {
             self.follow(sibling, to);
         }
         Some(received(copy.window as u32, rights, target.kind))

@@ -213,3 +213,19 @@ fn seventeen_are_one_too_many() {
     }
     assert_eq!(world.current(), 0);
 }
+
+#[test]
+fn a_handler_that_panics_aborts_its_caller() {
+    let mut world = World::new();
+    let client = world.current();
+    world.server(TASK, 1, 0);
+    world.enter(GATE, NEVER);
+    assert_ne!(world.current(), client);
+    // It ends after its report.
+    assert!(world.call(Code::Panic.plain(), [101, 0, 0, 0, 0, 0]).is_none());
+    world.kernel.check();
+    assert_eq!(world.current(), client);
+    let error = world.result().expect_err("nobody answers");
+    assert_eq!((error.number, error.phase), (ErrorNumber::Aborted, Phase::Receive));
+    assert_eq!(world.count(ENTRY, ContextState::Quarantined), 1);
+}

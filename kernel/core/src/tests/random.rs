@@ -502,7 +502,8 @@ fn steps_reach_deep_states() {
                 as u32;
             tasks += (world.kernel.tasks.len() > 1) as u32;
             let kernel = &world.kernel;
-            let levels = kernel.threads.refs().filter_map(|it| Some(kernel.threads.get(it)?.levels));
+            let levels =
+                kernel.threads.refs().filter_map(|it| Some(kernel.threads.get(it)?.levels));
             let deepest = levels.min().map(|levels| op::entry::DEPTH - usize::from(levels));
             crossed += (deepest > Some(0)) as u32;
             nested += (deepest > Some(1)) as u32;

@@ -117,7 +117,12 @@ fn apt(world: &World, choice: u32) -> Step {
 fn fast_paths_change_nothing_but_the_time() {
     use proptest::prelude::*;
     use proptest::test_runner::{Config, TestRunner};
-    let config = Config { cases: 4000, failure_persistence: None, max_shrink_iters: 5000, ..Config::default() };
+    let config = Config {
+        cases: 4000,
+        failure_persistence: None,
+        max_shrink_iters: 5000,
+        ..Config::default()
+    };
     let mut runner = TestRunner::new(config);
     let counted = RefCell::new(BTreeMap::<String, u64>::new());
     // Mostly what has a fast path, and everything else that can happen between.
