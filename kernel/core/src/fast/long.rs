@@ -203,7 +203,7 @@ impl<M: Machine> Kernel<M> {
     /// The way back to a caller that waits (for this very answer, if `number`
     /// says which), when the rest of the answer has been transferred.
     #[inline(always)]
-    #[allow(clippy::type_complexity)]
+    #[expect(clippy::type_complexity, reason = "three fields of one kernel")]
     fn long_back(
         &mut self,
         caller: Ref<Thread<M>>,

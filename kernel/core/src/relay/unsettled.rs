@@ -20,7 +20,6 @@ use postern_arena::Ref;
 use super::ledger;
 use crate::Kernel;
 use crate::machine::Machine;
-use crate::object::Thread;
 use crate::object::thread::Wait;
 
 impl<M: Machine> Kernel<M> {
@@ -61,10 +60,10 @@ impl<M: Machine> Kernel<M> {
     #[cold]
     #[inline(never)]
     fn settle_all_loans(&mut self) {
-        let mut chain: [Option<(Ref<Thread<M>>, Ref<Thread<M>>)>; DEPTH] = [None; DEPTH];
+        let mut lent = [None; DEPTH];
         let mut next = self.loan.take();
         // From the last borrower up; lent in the other direction.
-        for place in chain.iter_mut().rev() {
+        for place in lent.iter_mut().rev() {
             let Some(borrower) = next.take() else { break };
             let Some(held) = self.threads.get_mut(borrower) else { break };
             held.back = Ref::NOWHERE;
@@ -76,7 +75,7 @@ impl<M: Machine> Kernel<M> {
             }
             lender.wait = Wait::Other;
         }
-        for (lender, borrower) in chain.into_iter().flatten() {
+        for (lender, borrower) in lent.into_iter().flatten() {
             ledger::lend(self, lender, borrower);
         }
     }
