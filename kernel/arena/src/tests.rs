@@ -294,3 +294,28 @@ fn an_arena_takes_random_work() {
     random_work::<180>(16, rounds);
     random_work::<254>(16, rounds);
 }
+
+#[test]
+fn the_others_are_changed_while_the_chosen_one_is_borrowed() {
+    let mut both = Both::new(2);
+    let mut arena = both.arena();
+    let first = both.insert(&mut arena, 1_u64);
+    let second = both.insert(&mut arena, 2);
+    arena.choose(first);
+    let (object, others) = arena.chosen().expect("chosen");
+    let (found, mut other) = others.nth(second.index()).expect("the other one");
+    assert_eq!((found, other.chosen()), (second, first));
+    *object += 10;
+    *other.object_mut() += 20;
+    *object += 10;
+    *other.choose() += 20;
+    *object += 10;
+    assert_eq!((arena.get(first), arena.get(second)), (Some(&31), Some(&42)));
+    let (_, others) = arena.chosen().expect("chosen");
+    assert_eq!(others.chosen(), second);
+    // Neither the chosen one itself, nor what is not there.
+    assert!(others.nth(second.index()).is_none());
+    assert!(arena.chosen().expect("chosen").1.nth(u32::MAX).is_none());
+    arena.forget();
+    assert!(arena.chosen().is_none());
+}

@@ -77,6 +77,12 @@ fn is_lending_call(tag: u64) -> bool {
     (tag & 0x8000_0000_0000_ffff).wrapping_sub(RELAY) <= 4
 }
 
+/// The same for an answer with which one comes back.
+#[inline(always)]
+fn is_returning(tag: u64) -> bool {
+    (tag & 0xffff).wrapping_sub(RELAY) <= 4
+}
+
 /// The flag of a tag with which a relay segment goes along.
 const RELAY: u64 = Tag::new(0, 0).with_relay().bits();
 
@@ -341,7 +347,7 @@ impl<M: Machine> Kernel<M> {
         then: impl GoOn<'a, REPLY, R>,
     ) -> Option<R> {
         if !is_plain(tag) {
-            if (tag & 0xffff).wrapping_sub(RELAY) <= 4 {
+            if is_returning(tag) {
                 return self.fast_give_back(label, tag, words, then);
             }
             return None;
@@ -392,7 +398,7 @@ impl<M: Machine> Kernel<M> {
         words: [u64; 4],
         then: impl GoOn<'a, REPLY, R>,
     ) -> Option<R> {
-        if (tag & 0xffff).wrapping_sub(RELAY) > 4 {
+        if !is_returning(tag) {
             return None;
         }
         let (from, others) = self.threads.chosen()?;
