@@ -389,7 +389,8 @@ impl<M: Machine> Kernel<M> {
         Some(back.leave(&mut self.current, &mut self.machine, (label, tag, words), then))
     }
 
-    /// As [`Kernel::fast_return`], to one who had borrowed it, too.
+    /// As [`Kernel::fast_return`] with a relay segment, to one who had borrowed
+    /// it, too, or when the answer does not say that it comes back: it does.
     #[inline(always)]
     pub fn fast_give_back_on<'a, R>(
         &'a mut self,
@@ -398,20 +399,24 @@ impl<M: Machine> Kernel<M> {
         words: [u64; 4],
         then: impl GoOn<'a, REPLY, R>,
     ) -> Option<R> {
-        if !is_returning(tag) {
+        if self.loan.is_none() || !is_plain(tag & !RELAY) {
             return None;
         }
         let (from, others) = self.threads.chosen()?;
         let caller = from.back;
         let to = others.find(caller)?;
         let waiting = to.object();
-        if waiting.wait != Wait::LentOn || self.clock.has_rival(&self.ready, waiting.effective) {
+        if self.clock.has_rival(&self.ready, waiting.effective) {
             return None;
         }
-        self.loan = Some(caller);
+        self.loan = match waiting.wait {
+            Wait::Lent => None,
+            Wait::LentOn => Some(caller),
+            _ => return None,
+        };
         from.window = M::Window::default();
-        let back = Back { from, caller, to };
-        Some(back.leave(&mut self.current, &mut self.machine, (label, tag, words), then))
+        let (back, answer) = (Back { from, caller, to }, (label, tag | RELAY, words));
+        Some(back.leave(&mut self.current, &mut self.machine, answer, then))
     }
 
     /// An answer that fits into the registers, to a caller that waits for ever,
