@@ -42,7 +42,7 @@ fn objects() -> Vec<Object<'static>> {
 }
 
 fn sample() -> Vec<u8> {
-    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
     let capabilities = names.iter().zip(objects());
     let full = Draft {
         start: Start::Demand,
