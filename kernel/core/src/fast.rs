@@ -281,8 +281,8 @@ impl<M: Machine> Kernel<M> {
     }
 
     /// A crossing with the relay segment in the caller's window
-    /// ([`crate::relay::unsettled`]): its own one, narrowed by its mask, while no
-    /// other loan is unsettled, or the one that it borrowed in this way.
+    /// ([`crate::relay::unsettled`]), narrowed by its mask, while no other loan is
+    /// unsettled.
     #[inline(always)]
     fn fast_lend<'a, R>(
         &'a mut self,
